@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 Row = Mapping[str, Any]
-Kind = Literal["text", "time", "country", "count", "percent", "seconds", "ms", "number"]
+Kind = Literal["text", "time", "country", "count", "decimal", "percent", "seconds", "ms", "number"]
 Drawing = Literal["bars", "parts", "course"]
 
 OTHER = "(other)"

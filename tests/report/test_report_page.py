@@ -5,39 +5,30 @@ from __future__ import annotations
 import hashlib
 import re
 from base64 import b64encode
-from collections.abc import Iterator
 from datetime import date, timedelta
 from functools import cache, lru_cache
 from typing import Any
+from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 import html5lib
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from cookie_consent.report.figures import FIGURES as FIGURE_ROWS
-from cookie_consent.report.figures import SECTIONS
-from cookie_consent.report.page.formatting import (
-    day,
-    days,
-    decimal,
-    long_step,
-    milliseconds,
-    moment,
-    percent,
-    seconds,
-    short_step,
-    visible,
-)
+from cookie_consent.report.figures import FIGURES, SECTIONS, Column, Figure
+from cookie_consent.report.page.formatting import TEMPLATES, days, format_value, long_step, moment, short_step
 from cookie_consent.report.page.page import POLICY, STYLE_SOURCE, live_page, page
-from cookie_consent.report.page.shown import show_figures
+from cookie_consent.report.page.panels import Panel, choose_marks, draw_chart, list_panels
 from tests.support.report_sample import compared_report, empty_report, sample_report
 
-FIGURES = 1 + sum(not shown.is_empty for shown in show_figures(sample_report()))
-"""The chart at the top, and the figures of the sections that have something."""
 HOSTILE = "<script>alert(1)</script>\"'&<b onclick=x>{{ 7 * 7 }}\u202eevil\x07\ud800"
 SHOWN = "<script>alert(1)</script>\"'&<b onclick=x>{{ 7 * 7 }}\\u202eevil\\x07\\ud800"
-COHORTS = "New visitors by week (from Monday), and how many came again in the weeks after"
 LONG = "/" + "very-long-" * 100
+NOTHING = "Nothing of this in this time, or of too few visitors."
+ASKED = {"period": "", "from": "2026-11-01", "to": "2026-11-25", "host": "", "compare": "", "step": "", "where": []}
+NO_RECORDS = " there are no records: there were no visits, or they are purged."
+IN_SEGMENT = {**sample_report()["range"], "where": [["page", "/names"]]}
 
 
 @lru_cache(maxsize=4)
@@ -61,16 +52,20 @@ def all_of(root: Element, tag: str) -> list[Element]:
     return [element for element in root.iter() if name(element) == tag]
 
 
+def of_class(root: Element, kind: str) -> list[Element]:
+    return [element for element in root.iter() if kind in element.get("class", "").split()]
+
+
 def text(element: Element) -> str:
     return " ".join("".join(element.itertext()).split())
 
 
-def first(root: Element, **attributes: str) -> Element:
-    return next(element for element in root.iter() if attributes.items() <= dict(element.attrib).items())
+def links(root: Element) -> list[tuple[str, str]]:
+    return [(text(link), link.get("href", "")) for link in all_of(root, "a")]
 
 
 def text_of_class(html: str, kind: str) -> str:
-    return text(first(tree(html), **{"class": kind}))
+    return text(of_class(tree(html), kind)[0])
 
 
 def figures(html: str) -> dict[str, Element]:
@@ -89,7 +84,7 @@ def selected(field: Element) -> str:
 
 
 def numbers(html: str) -> dict[str, list[str]]:
-    found = first(tree(html), **{"class": "numbers"})
+    (found,) = of_class(tree(html), "numbers")
     return {text(div[0]): [text(said) for said in div[1:]] for div in found}
 
 
@@ -107,49 +102,182 @@ def with_text_everywhere(value: str) -> dict[str, Any]:
     return {**report, **lists, "range": {**report["range"], "host": value}}
 
 
-@pytest.mark.slow
-def test_page_has_every_figure() -> None:
-    titles = list(figures(sample_page()))
-    assert len(titles) == len(set(titles)) == FIGURES
-    assert titles[:5] == [
-        "Visitors by day",
-        "Views by day",
-        "Sessions by day",
-        "All pages by day, recorded or not",
-        "By hour of the day",
-    ]
-
-
-@pytest.mark.slow
-def test_each_figure_is_a_table_and_each_chart_has_one_below() -> None:
+def test_each_figure_is_shown_once_as_a_table_and_each_chart_has_one_below() -> None:
+    panels = list_panels(sample_report())
+    shown = {panel.figure.name.partition("-")[0] for panel in panels}
+    assert {figure.name for figure in FIGURES} - shown == {"by_day", "by_step"}
+    assert {"views", "sessions", "share"} <= shown, "the columns of the steps"
     found = figures(sample_page())
+    full = [panel.figure.title for panel in panels if not panel.is_empty]
+    assert [*found] == ["Visitors by day", *sorted(full, key=[*found].index)]
     for title, figure in found.items():
         order = [name(child) for child in figure if name(child) in ("svg", "details", "table")]
         assert order in (["svg", "details"], ["svg", "svg", "details"], ["table"], ["table", "details"]), title
         for picture in (child for child in figure if name(child) == "svg"):
             assert (picture.get("role"), text(picture[0])) == ("img", title)
-            assert "The table below has all numbers." in text(picture[1])
+            assert text(picture[1]).endswith(". The table below has all numbers.")
         assert {each.get("aria-labelledby") for each in all_of(figure, "table")} == {all_of(figure, "h3")[0].get("id")}
         assert {cell.get("scope") for cell in all_of(figure, "th")} == {"col", "row"}
-        width = {len(row) for row in table(figure)}
-        assert len(width) == 1, title
-    assert len([figure for figure in found.values() if figure.find("{http://www.w3.org/2000/svg}svg") is not None]) > 5
+        assert len({len(row) for row in table(figure)}) == 1, title
 
 
 def test_sections_are_closed_and_name_their_figures() -> None:
-    root = tree(sample_page())
-    parts = [element for element in root.iter() if element.get("class") == "section"]
+    parts = of_class(tree(sample_page()), "section")
     assert [text(all_of(part, "h2")[0]) for part in parts] == [*SECTIONS.values()]
     for part in parts:
         assert (name(part), part.get("open")) == ("details", None)
-        titles = [text(title) for title in all_of(part, "h3")]
-        assert text(part[0][1]).split(" · ") == titles
+        assert text(part[0][1]).split(" · ") == [text(title) for title in all_of(part, "h3")]
 
 
-def test_each_row_of_figures_is_shown() -> None:
-    shown = {each.figure.name.partition("-")[0] for each in show_figures(sample_report())}
-    assert {figure.name for figure in FIGURE_ROWS} - shown == {"by_day", "by_step"}
-    assert {"views", "sessions", "share"} <= shown, "the columns of the steps"
+def test_ids_are_unique_and_references_resolve() -> None:
+    root = tree(page(compared_report()))
+    ids = [found for element in root.iter() if (found := element.get("id"))]
+    assert len(ids) == len(set(ids))
+    labels = [element.get(key) for element in root.iter() for key in ("aria-labelledby", "aria-describedby")]
+    assert {label for label in labels if label} | {to.removeprefix("#") for _, to in links(root)} <= set(ids)
+
+
+@pytest.mark.parametrize("report", [compared_report(), empty_report(), with_text_everywhere(HOSTILE)])
+def test_page_loads_and_runs_nothing(report: dict[str, Any]) -> None:
+    root = tree(page(report))
+    for element in root.iter():
+        assert name(element) not in {"script", "img", "iframe", "object", "base", "form"}
+        for key, value in element.attrib.items():
+            assert key != "style"
+            assert not key.startswith("on")
+            assert key not in ("href", "src") or value.startswith("#") or value == "data:,"
+    (style,) = all_of(root, "style")
+    assert "@import" not in text(style)
+
+
+def test_content_security_policy_allows_only_the_style_of_the_page() -> None:
+    (style,) = re.findall(r"<style>(.*?)</style>", sample_page(), re.DOTALL)
+    assert f"'sha256-{b64encode(hashlib.sha256(style.encode()).digest()).decode()}'" == STYLE_SOURCE
+    assert [meta.get("content") for meta in all_of(tree(sample_page()), "meta") if meta.get("http-equiv")] == [POLICY]
+    others = ["default-src 'none'", "img-src data:", "base-uri 'none'", "form-action 'none'"]
+    assert sorted(POLICY.split("; ")) == sorted([*others, f"style-src {STYLE_SOURCE}"])
+
+
+def test_hostile_text_is_escaped_and_invisible_characters_are_shown() -> None:
+    html = page(with_text_everywhere(HOSTILE))
+    assert not set("\u202e\x07\ud800") & set(html)
+    found = figures(html)
+    assert table(found["Pages by views"])[1][0] == SHOWN
+    assert table(found["Campaigns: source / medium / name"])[1][0] == " / ".join([SHOWN] * 3)
+    assert SHOWN in text_of_class(html, "about")
+    files = [{"file": "/logs/\u202e<b>.jsonl", "problem": ""}]
+    said = text_of_class(page(sample_report(unreadable_files=files)), "problem")
+    assert said.endswith("a file of the access log: it cannot be read. \\u202e<b>.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "The records stand for 44 % of 33,042 pages that people saw; nothing is estimated for the rest."),
+        ({"share": {"views_recorded": None, "views": None, "share": None}}, "There are no counts of all pages"),
+        ({"share": {"views_recorded": 0, "views": 0, "share": None}}, "People saw no pages in this time."),
+        ({"range": IN_SEGMENT}, "All pages that people saw are not counted by session"),
+        ({"compare": compared_report()["compare"]}, "for the rest. Before, it was 40 %."),
+    ],
+)
+def test_page_says_which_share_of_views_is_recorded(changes: dict[str, Any], said: str) -> None:
+    assert said in text_of_class(page(sample_report(**changes)), "share")
+
+
+def test_shares_of_days_are_those_of_the_counts() -> None:
+    title = "All pages by day, recorded or not"
+    assert table(figures(sample_page())[title])[:2] == [
+        ["Day", "Pages with a record", "All pages that people saw", "Share recorded"],
+        ["Sun, 1 Nov 2026", "240", "552", "43 %"],
+    ]
+    first, *others = sample_report()["by_day"]
+    by_script = figures(page(sample_report(by_day=[{**first, "views": 4968}, *others])))
+    assert table(by_script["Views by day"])[1] == ["Sun, 1 Nov 2026", "4,968"]
+    assert table(by_script[title])[1] == ["Sun, 1 Nov 2026", "240", "552", "43 %"]
+    uncounted = {**first, "all_views_recorded": None, "all_views": None}
+    assert table(figures(page(sample_report(by_day=[uncounted, *others])))[title])[1][1:] == ["–", "–", "–"]
+    assert title not in figures(page(sample_report(range=IN_SEGMENT)))
+
+
+def test_page_starts_with_the_totals() -> None:
+    names = ("Visitors", "Sessions", "Views", "Views per session", "Bounce rate", "Session, median")
+    values = ("2,066", "2,416", "14,556", "6.0", "41 %", "1 min 14 s")
+    assert numbers(sample_page()) == {name: [value] for name, value in zip(names, values, strict=True)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "said"),
+    [
+        ({}, "Visitors", "up 25 % from 1,650"),
+        ({}, "Views per session", "up 19 % from 5.1"),
+        ({}, "Bounce rate", "down 2.7 points from 44 %"),
+        ({}, "Session, median", "up 21 % from 1 min 1 s"),
+        ({"visitors": 1650}, "Visitors", "as before, 1,650"),
+        ({"visitors": 825}, "Visitors", "down 50 % from 1,650"),
+        ({"bounce_rate": 0.44}, "Bounce rate", "as before, 44 %"),
+        ({"bounce_rate": 0.5}, "Bounce rate", "up 6.0 points from 44 %"),
+        ({"bounce_rate": None}, "Bounce rate", "nothing to compare with"),
+        ({"compare": {**compared_report()["compare"], "views": 0}}, "Views", "none before"),
+        ({"compare": {**compared_report()["compare"], "views": 0}, "views": 0}, "Views", "none before either"),
+    ],
+)
+def test_totals_say_how_they_changed(changes: dict[str, Any], name: str, said: str) -> None:
+    assert numbers(page(compared_report(**changes)))[name][1] == said
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "Compared with 7 to 31 October 2026."),
+        ({"recorded_from": None}, "Of these days" + NO_RECORDS),
+        (
+            {"recorded_from": "2026-10-09"},
+            "Of those before 9 October 2026" + NO_RECORDS,
+        ),
+        ({"recorded_from": None, "visitors": None}, "Compared with 7 to 31 October 2026."),
+    ],
+)
+def test_page_says_with_which_days_it_compares(changes: dict[str, Any], said: str) -> None:
+    report = compared_report(compare={**compared_report()["compare"], **changes})
+    about = text_of_class(page(report), "about")
+    assert about.endswith(said)
+    report["compare"]["range"]["to_time"] = "14:02"
+    assert "October 2026 until 14:02, since today is not over." in text_of_class(page(report), "about")
+
+
+def test_figures_without_data_are_named() -> None:
+    html = page(empty_report())
+    (alone,) = figures(html).items()
+    assert (alone[0], text(alone[1])) == ("Visitors by day", f"Visitors by day {NOTHING}")
+    lists, parts = [text(each) for each in of_class(tree(html), "nothing")][1:5], of_class(tree(html), "nothing")[5:]
+    assert lists == [NOTHING] * 4
+    assert text(parts[0]) == (
+        "Nothing in this time, or of too few visitors: Views by day; Sessions by day; All pages by day, recorded or "
+        "not; By hour of the day."
+    )
+    assert len(parts) == len(SECTIONS) - 2, "no goals and no countries"
+    assert [said[0] for said in numbers(html).values()] == ["0", "0", "0", "–", "–", "–"]
+
+
+def test_report_of_a_small_segment_has_no_figures() -> None:
+    html = page(sample_report(small_groups={"threshold": 5, "merged": 0, "withheld": True}))
+    assert numbers(html) == {"Visitors": ["fewer than 5"]}
+    assert text_of_class(html, "share").startswith("Fewer than 5 visitors are in this segment.")
+    assert (figures(html), of_class(tree(html), "section"), of_class(tree(html), "brief")) == ({}, [], [])
+
+
+def test_first_screen_has_four_lists_of_five_rows_that_lead_to_the_whole_ones() -> None:
+    briefs = of_class(tree(page(sample_report(countries=[]))), "brief")
+    assert {text(each[0]): [text(row) for row in all_of(each, "li")] for each in briefs} == {
+        "Pages Views": ["/ 3,920", "/names 3,105", "/whois 2,411", "/offices 902", "/tour 611"],
+        # Without the joined ones.
+        "Sources Sessions": ["(direct) 1,210", "www.google.com 611", "news.example 204", "duckduckgo.com 88"],
+        "Campaigns Sessions": ["newsletter / email / november 240", "partner.example / banner 61"],
+        "Devices Visitors": ["mobile 960", "pc 801", "tablet 92", "other 6"],
+    }
+    assert links(briefs[0]) == [("More of “Pages by views”", "#pages")]
+    others = of_class(tree(page(sample_report(campaigns=[]))), "brief")
+    assert [text(each[0]) for each in others][2:] == ["First pages Sessions", "Countries Visitors"]
 
 
 def test_list_shows_ten_rows_and_opens_the_others() -> None:
@@ -158,425 +286,62 @@ def test_list_shows_ten_rows_and_opens_the_others() -> None:
     assert (len(all_of(first, "tr")), len(all_of(others, "tr"))) == (11, 4)
     assert text(all_of(pages, "summary")[0]) == "3 more: Pages by views"
     assert table(pages)[6] == ["/whois/terms", "540", "377", "–"]
+    assert [bar[0].get("width") for bar in of_class(pages, "ray")][:2] == ["100.000%", "79.209%"]
 
 
-def test_funnel_goals_and_refusals_are_shares_too() -> None:
+def test_tables_have_shares_beside_their_counts() -> None:
     found = figures(sample_page())
     assert [row[-1] for row in table(found["Funnel buy, by sessions"])] == ["Of the first step", "100 %", "10 %"]
     assert table(found["order, by day"])[1] == ["Sun, 1 Nov 2026", "12", "90", "13 %"]
     answers = table(found["Asked and answered by day"])
     assert answers[0][-2:] == ["Yes, of answers", "No, of answers"]
-    assert answers[1][-2:] == ["55 %", "40 %"]
+    assert (len(answers), answers[1][-2:]) == (26, ["55 %", "40 %"])
     for title in ("order, by day", "Asked and answered by day"):
         assert len([child for child in found[title] if name(child) == "svg"]) == 2
+    assert table(found["Visits that began with the question"])[1][1:] == ["5,498", "2,587", "2,588", "323", "164"]
+    assert table(found["Consent by purpose"])[1] == ["analytics", "5,100", "2,193", "1,581", "42", "0", "1,071", "54 %"]
+    cohorts = [{"week": "2026-11-02", "visitors": 40, **{f"week_{number}": 10 for number in range(1, 60)}}]
+    (shown,) = (panel for panel in list_panels(sample_report(retention=cohorts)) if panel.figure.name == "retention")
+    assert (shown.names, len(shown.figure.measures)) == (["2 November 2026"], 9)
+
+
+def test_page_shows_counts_of_consent_answers() -> None:
+    answers = table(figures(sample_page())["What was answered"])
+    heads = ["Asked", "Yes to all", "No", "Partly", "Not answered", "Taken back", "Changes of an earlier answer"]
+    assert answers[0] == ["Pages", *heads, "Refused by the browser's signal", "Yes, of answers", "Yes, of questions"]
+    assert answers[1][1:] == ["6,598", "2,824", "2,032", "319", "1,423", "44", "0", "460", "55 %", "43 %"]
+    assert "55 % of the answers are a yes to all; 43 % of the pages with the question. Counts of" in sample_page()
+    of_all = "They are of all pages and visitors"
+    assert of_all not in sample_page()
+    assert of_all in page(sample_report(range=IN_SEGMENT))
 
 
 def test_withheld_days_of_a_segment_are_gaps_and_no_zeros() -> None:
     report = sample_report(range={**sample_report()["range"], "where": [["device", "pc"]]})
-    for key in ("visitors", "sessions", "views"):
-        report["by_step"][3][key] = None
+    report["by_step"][3]["visitors"] = None
     report["by_step"][4]["visitors"] = 0
     shown = figures(page(report))["Visitors by day"]
-    assert [each.get("x") for each in shown.iter() if each.get("class") == "gap"][1:] == ["12.000%"]
+    assert [each.get("x") for each in of_class(shown, "gap")][1:] == ["12.000%"]
     assert [text(sample) for sample in all_of(shown, "li")] == ["Fewer than 5 visitors"]
     assert [row[1] for row in table(shown)[4:6]] == ["–", "0"]
 
 
-@pytest.mark.slow
-def test_ids_are_unique_and_references_resolve() -> None:
-    root = tree(page(compared_report()))
-    ids = [found for element in root.iter() if (found := element.get("id"))]
-    assert len(ids) == len(set(ids))
-    references = [
-        found
-        for element in root.iter()
-        for key in ("aria-labelledby", "aria-describedby")
-        if (found := element.get(key))
-    ]
-    links = [(link.get("href") or "").removeprefix("#") for link in all_of(root, "a")]
-    assert set(references) | set(links) <= set(ids)
-
-
-@pytest.mark.slow
-def test_page_loads_and_runs_nothing() -> None:
-    for report in (compared_report(), empty_report(), with_text_everywhere(HOSTILE)):
-        root = tree(page(report))
-        for element in root.iter():
-            assert name(element) not in {"script", "img", "iframe", "object", "base", "form"}
-            for key, value in element.attrib.items():
-                assert key != "style"
-                assert not key.startswith("on")
-                assert key not in ("href", "src") or value.startswith("#") or value == "data:,"
-        assert len(all_of(root, "style")) == 1
-        assert "@import" not in (all_of(root, "style")[0].text or "")
-
-
-@pytest.mark.slow
-def test_content_security_policy_allows_only_the_style_of_the_page() -> None:
-    html = sample_page()
-    (style,) = re.findall(r"<style>(.*?)</style>", html, re.DOTALL)
-    assert f"'sha256-{b64encode(hashlib.sha256(style.encode()).digest()).decode()}'" == STYLE_SOURCE
-    meta = first(tree(html), **{"http-equiv": "Content-Security-Policy"})
-    assert meta.get("content") == POLICY
-    others = ["default-src 'none'", "img-src data:", "base-uri 'none'", "form-action 'none'"]
-    assert sorted(POLICY.split("; ")) == sorted([*others, f"style-src {STYLE_SOURCE}"])
-
-
-@pytest.mark.slow
-def test_hostile_text_is_escaped_and_invisible_characters_are_shown() -> None:
-    html = page(with_text_everywhere(HOSTILE))
-    assert html.encode("utf-8")
-    assert not set("\u202e\x07\ud800") & set(html)
-    found = figures(html)
-    assert table(found["Pages by views"])[1][0] == SHOWN
-    assert table(found["Campaigns: source / medium / name"])[1][0] == " / ".join([SHOWN] * 3)
-    assert SHOWN in text_of_class(html, "about")
-    assert "49" not in table(found["Devices"])[1][0]
-
-
-@pytest.mark.slow
-def test_page_says_which_share_of_views_is_recorded() -> None:
-    said = text_of_class(sample_page(), "share")
-    assert said == ("The records stand for 44 % of 33,042 pages that people saw; nothing is estimated for the rest.")
-    before = text_of_class(page(compared_report()), "share")
-    assert before.endswith("estimated for the rest. Before, it was 40 %.")
-
-
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("small", "said"),
     [
         (
-            {"share": {"views_recorded": None, "views": None, "share": None}},
-            "There are no counts of all pages that people saw: for which share the records stand is not known, and "
-            "nothing is estimated for the rest.",
+            {"threshold": 5, "merged": 0},
+            "too few as well (0 were). Totals, days and hours may stand for fewer. Made on",
         ),
-        ({"share": {"views_recorded": 0, "views": 0, "share": None}}, "People saw no pages in this time."),
-        (
-            {"range": {**sample_report()["range"], "where": [["page", "/names"]]}},
-            "All pages that people saw are not counted by session: for which share the records stand is not known, and "
-            "nothing is estimated for the rest.",
-        ),
+        ({"threshold": 5, "merged": 1}, "No row of a list stands for fewer than 5 visitors: smaller ones are joined"),
+        ({"threshold": 5, "merged": 1}, "too few as well (1 was)."),
+        ({"threshold": 5, "merged": 1700}, "too few as well (1,700 were)."),
+        ({"threshold": 1, "merged": 0}, "no record is written. Made on 25 November 2026, 14:02 UTC."),
     ],
 )
-@pytest.mark.slow
-def test_page_says_why_it_gives_no_share(changes: dict[str, Any], said: str) -> None:
-    assert text_of_class(page(sample_report(**changes)), "share") == said
-
-
-@pytest.mark.slow
-def test_share_table_shows_recorded_and_all_views() -> None:
-    title = "All pages by day, recorded or not"
-    shares = figures(sample_page())[title]
-    assert table(shares)[:2] == [
-        ["Day", "Pages with a record", "All pages that people saw", "Share recorded"],
-        ["Sun, 1 Nov 2026", "240", "552", "43 %"],
-    ]
-    days = sample_report()["by_day"]
-    uncounted = dict.fromkeys(("all_views_recorded", "all_views"))
-    shares = figures(page(sample_report(by_day=[{**days[0], **uncounted}, *days[1:]])))[title]
-    assert table(shares)[1] == ["Sun, 1 Nov 2026", "–", "–", "–"]
-    assert title not in figures(page(sample_report(range={**sample_report()["range"], "where": [["page", "/names"]]})))
-
-
-@pytest.mark.slow
-def test_views_told_by_scripts_do_not_change_share_of_day() -> None:
-    (day, *others) = sample_report()["by_day"]
-    found = figures(page(sample_report(by_day=[{**day, "views": 9 * day["all_views"]}, *others])))
-    assert table(found["Views by day"])[:2] == [["Day", "Views"], ["Sun, 1 Nov 2026", "4,968"]]
-    assert table(found["All pages by day, recorded or not"])[1] == ["Sun, 1 Nov 2026", "240", "552", "43 %"]
-
-
-@pytest.mark.slow
-def test_page_starts_with_the_totals() -> None:
-    assert numbers(sample_page()) == {
-        "Visitors": ["2,066"],
-        "Sessions": ["2,416"],
-        "Views": ["14,556"],
-        "Views per session": ["6.0"],
-        "Bounce rate": ["41 %"],
-        "Session, median": ["1 min 14 s"],
-    }
-
-
-@pytest.mark.slow
-def test_totals_show_change_since_the_days_before() -> None:
-    html = page(compared_report())
-    assert {key: said[1] for key, said in numbers(html).items()} == {
-        "Visitors": "up 25 % from 1,650",
-        "Sessions": "up 11 % from 2,171",
-        "Views": "up 32 % from 11,000",
-        "Views per session": "up 19 % from 5.1",
-        "Bounce rate": "down 2.7 points from 44 %",
-        "Session, median": "up 21 % from 1 min 1 s",
-    }
-    assert "Compared with 7 to 31 October 2026." in text_of_class(html, "about")
-
-
-@pytest.mark.parametrize(
-    ("changes", "visitors", "bounces"),
-    [
-        ({"visitors": 1650, "bounce_rate": 0.44}, "as before, 1,650", "as before, 44 %"),
-        ({"visitors": 825, "bounce_rate": 0.5}, "down 50 % from 1,650", "up 6.0 points from 44 %"),
-        ({"bounce_rate": None}, "up 25 % from 1,650", "nothing to compare with"),
-    ],
-)
-@pytest.mark.slow
-def test_change_is_shown_in_words(changes: dict[str, Any], visitors: str, bounces: str) -> None:
-    said = numbers(page(compared_report(**changes)))
-    assert (said["Visitors"][1], said["Bounce rate"][1]) == (visitors, bounces)
-
-
-@pytest.mark.slow
-def test_change_from_zero_has_no_percentage() -> None:
-    nothing = {**compared_report()["compare"], "views": 0, "views_per_session": None}
-    said = numbers(page(compared_report(compare=nothing)))
-    assert (said["Views"][1], said["Views per session"][1]) == ("none before", "nothing to compare with")
-    assert numbers(page(compared_report(compare=nothing, views=0)))["Views"] == ["0", "none before either"]
-
-
-def test_figures_without_data_are_named() -> None:
-    html = page(empty_report())
-    found = figures(html)
-    assert list(found) == ["Visitors by day"]
-    assert text(found["Visitors by day"]).endswith("Nothing of this in this time, or of too few visitors.")
-    said = [text(element) for element in tree(html).iter() if element.get("class") == "nothing"]
-    lists, parts = said[1:5], said[5:]
-    assert lists == ["Nothing of this in this time, or of too few visitors."] * 4
-    assert parts[0] == (
-        "Nothing in this time, or of too few visitors: Views by day; Sessions by day; All pages by day, recorded or "
-        "not; By hour of the day."
-    )
-    assert len(parts) == len(SECTIONS) - 2, "no goals and no countries"
-    assert [said[0] for said in numbers(html).values()] == ["0", "0", "0", "–", "–", "–"]
-
-
-def brief_lists(html: str) -> dict[str, list[str]]:
-    """Return the texts of the lists on the first screen, by their headings."""
-    lists = [element for element in tree(html).iter() if element.get("class") == "brief"]
-    return {text(each[0]): [text(row) for row in all_of(each, "li")] for each in lists}
-
-
-def test_first_screen_has_four_lists_of_five_rows() -> None:
-    assert brief_lists(page(sample_report(countries=[]))) == {
-        "Pages Views": ["/ 3,920", "/names 3,105", "/whois 2,411", "/offices 902", "/tour 611"],
-        # Without the joined ones.
-        "Sources Sessions": ["(direct) 1,210", "www.google.com 611", "news.example 204", "duckduckgo.com 88"],
-        "Campaigns Sessions": ["newsletter / email / november 240", "partner.example / banner 61"],
-        "Devices Visitors": ["mobile 960", "pc 801", "tablet 92", "other 6"],
-    }
-
-
-def test_first_screen_has_first_pages_if_there_are_no_campaigns_and_countries_if_they_are_known() -> None:
-    assert list(brief_lists(page(sample_report(campaigns=[]))))[2:] == ["First pages Sessions", "Countries Visitors"]
-
-
-def test_lists_on_first_screen_lead_to_the_whole_ones() -> None:
-    root = tree(sample_page())
-    lists = [element for element in root.iter() if element.get("class") == "brief"]
-    links = [(link.get("href"), text(link)) for each in lists for link in all_of(each, "a")]
-    assert links[0] == ("#pages", "More of “Pages by views”")
-    assert [to for to, _ in links] == ["#pages", "#referrers", "#campaigns", "#countries"]
-
-
-def test_rows_of_live_page_filter_by_page_and_by_kind_of_visitor() -> None:
-    asked = {"from": "2026-11-01", "to": "2026-11-25", "host": "", "compare": "", "step": "", "period": "", "where": []}
-    html = live_page(asked, sample_report())
-    days = "?from=2026-11-01&to=2026-11-25&where="
-    found = figures(html)
-
-    def links(title: str) -> list[str | None]:
-        return [link.get("href") for link in all_of(found[title], "a")]
-
-    assert links("New and returning visitors") == [f"{days}returning%3Dno", f"{days}returning%3Dyes"]
-    assert links("Slow pages") == [f"{days}page%3D%2Fwhois", f"{days}page%3D%2F"]
-    assert links("From page to page") == [f"{days}page%3D%2F", f"{days}page%3D%2Fnames"]
-    # A page that is missing was not seen in any session.
-    assert links("Missing pages (404), and where visitors came from") == []
-    briefs = [element for element in tree(html).iter() if element.get("class") == "brief"]
-    assert all_of(briefs[3], "a")[0].get("href") == f"{days}country%3DJP"
-
-
-def test_live_page_leads_to_common_ranges() -> None:
-    asked = {"period": "", "from": "2026-11-01", "to": "2026-11-25", "host": "a.example", "compare": "previous",
-             "step": "hour", "where": ["device=pc"]}  # fmt: skip
-    kept = "&host=a.example&compare=previous&where=device%3Dpc"
-    in_tokyo = {**sample_report()["range"], "generated_at": "2026-11-25T15:02:11.042Z", "time_zone": "Asia/Tokyo"}
-    links = {
-        text(link): link.get("href")
-        for link in all_of(
-            first(tree(live_page(asked, sample_report(range=in_tokyo))), **{"aria-label": "Ranges and comparison"}), "a"
-        )
-    }
-    assert list(links) == ["Today", "7 days", "30 days", "90 days", "12 months", "Without comparison"]
-    assert links["Today"] == f"?period=today{kept}"
-    alone = "?from=2026-11-01&to=2026-11-25&host=a.example&step=hour&where=device%3Dpc"
-    assert links["Without comparison"] == alone
-    compared = live_page({**asked, "compare": ""}, sample_report())
-    assert "compare=previous" in compared.partition("Compare with the time before")[0].rpartition("<a")[2]
-    assert links["12 months"] == f"?period=365d{kept}"
-
-
-def test_range_that_is_shown_is_marked() -> None:
-    asked = {"from": "2026-11-19", "to": "2026-11-25", "host": "", "compare": "", "step": "", "period": "", "where": []}
-    week = {**sample_report()["range"], "from": "2026-11-19", "to": "2026-11-25"}
-    root = tree(live_page(asked, sample_report(range=week)))
-    assert [text(link) for link in root.iter() if link.get("aria-current")] == ["7 days"]
-
-
-@pytest.mark.each_value(at_most=2)
-@pytest.mark.parametrize("length", [1, 400, 3661])
-@pytest.mark.slow
-def test_range_of_any_length_is_drawn(length: int) -> None:
-    begin = date(2020, 1, 1)
-    by_day = [
-        {
-            "day": (begin + timedelta(n)).isoformat(),
-            "visitors": n % 7,
-            "sessions": n % 9,
-            "views": n,
-            "all_views_recorded": n,
-            "all_views": 2 * n,
-        }
-        for n in range(1, length + 1)
-    ]
-    views = figures(page(sample_report(by_day=by_day)))["Views by day"]
-    assert len(table(views)) == length + 1
-    assert not [element for element in views.iter() if element.get("class") == "hover"] or length == 1
-
-
-@pytest.mark.slow
-def test_campaign_row_joins_source_medium_and_name() -> None:
-    campaigns = figures(sample_page())["Campaigns: source / medium / name"]
-    assert [row[0] for row in table(campaigns)[1:]] == [
-        "newsletter / email / november",
-        "partner.example / banner",
-        "(other)",
-    ]
-
-
-@pytest.mark.slow
-def test_page_shows_counts_of_consent_answers() -> None:
-    found = figures(sample_page())
-    assert table(found["What was answered"]) == [
-        [
-            "Pages",
-            "Asked",
-            "Yes to all",
-            "No",
-            "Partly",
-            "Not answered",
-            "Taken back",
-            "Changes of an earlier answer",
-            "Refused by the browser's signal",
-            "Yes, of answers",
-            "Yes, of questions",
-        ],
-        ["All pages with the question", "6,598", "2,824", "2,032", "319", "1,423", "44", "0", "460", "55 %", "43 %"],
-    ]
-    assert len(table(found["Asked and answered by day"])) == 26
-    assert table(found["Visits that began with the question"]) == [
-        [
-            *("Visits", "Asked", "Answered on the first page", "Answered later", "Ignored"),
-            "Settings opened",
-        ],
-        ["Visits that began with it", "5,498", "2,587", "2,588", "323", "164"],
-    ]
-    assert table(found["Consent by purpose"])[1] == ["analytics", "5,100", "2,193", "1,581", "42", "0", "1,071", "54 %"]
-    assert "55 % of the answers are a yes to all; 43 % of the pages with the question." in sample_page()
-    assert "of all pages and visitors" not in sample_page()
-    assert "They are of all pages and visitors" in page(
-        sample_report(range={**sample_report()["range"], "where": [["page", "/names"]]})
-    )
-
-
-@pytest.mark.parametrize(
-    ("merged", "said"),
-    [
-        (0, "too few as well (0 were)."),
-        (1, "too few as well (1 was)."),
-        (1700, "too few as well (1,700 were)."),
-    ],
-)
-@pytest.mark.slow
-def test_footer_says_how_many_small_groups_were_merged(merged: int, said: str) -> None:
-    footer = all_of(
-        tree(page(sample_report(small_groups={"threshold": 5, "merged": merged, "withheld": False}))), "footer"
-    )[0]
-    assert "No row of a list stands for fewer than 5 visitors: " in text(footer)
-    assert f"{said} Totals, days and hours may stand for fewer." in text(footer)
-    assert "Made on 25 November 2026, 14:02 UTC." in text(footer)
-
-
-@pytest.mark.slow
-def test_footer_does_not_speak_of_small_groups_if_none_are_merged() -> None:
-    footer = all_of(tree(page(sample_report(small_groups={"threshold": 1, "merged": 0, "withheld": False}))), "footer")[
-        0
-    ]
-    assert "fewer than" not in text(footer)
-    assert "no record is written. Made on" in text(footer)
-
-
-@pytest.mark.slow
-def test_live_page_form_keeps_the_question() -> None:
-    asked = {
-        "from": "2026-11-01",
-        "to": '"><b>',
-        "host": "a.example",
-        "compare": "year",
-        "step": "week",
-        "period": "",
-        "where": ['source="x"'],
-    }
-    root = tree(live_page(asked, None))
-    fields = {field.get("name"): field.get("value") for field in all_of(root, "input")}
-    fields |= {field.get("name"): selected(field) for field in all_of(root, "select")}
-    assert {**fields, "period": ""} == {**asked, "where": 'source="x"'}
-    assert [label.get("for") for label in all_of(root, "label")] == ["from", "to", "host", "compare", "step"]
-    assert not [meta for meta in all_of(root, "meta") if meta.get("http-equiv")]
-
-
-def test_live_page_shows_the_error() -> None:
-    asked = {"from": "", "to": "", "host": "", "compare": "", "step": "", "period": "", "where": ()}
-    root = tree(live_page(asked, None, "From: write a day like 2026-11-25."))
-    assert text(first(root, role="alert")) == "From: write a day like 2026-11-25."
-    assert [selected(field) for field in all_of(root, "select")] == ["", ""]
-    assert (text(all_of(root, "title")[0]), all_of(root, "nav"), all_of(root, "footer")) == ("Report", [], [])
-    assert all_of(tree(live_page(None, None, "No.")), "form") == []
-
-
-def formatted_values() -> Iterator[tuple[str, str]]:
-    """Pairs of a formatted value and what it should be."""
-    yield from zip(map(percent, (None, 0, 1, 0.43, 0.004, 0.000001, 0.9999, 0.995)), PERCENT, strict=True)
-    yield from zip(map(seconds, (None, 4.21, 9.96, 42.4, 74, 3600, 7500)), SECONDS, strict=True)
-    yield from zip(map(milliseconds, (None, 0.84, 312.2, 1300)), MILLISECONDS, strict=True)
-    yield from zip(map(decimal, (None, 6.02, 1234.56)), ("–", "6.0", "1,234.6"), strict=True)
-    yield days("2026-11-01", "2026-11-01"), "1 November 2026"
-    yield days("2026-11-01", "2026-11-25"), "1 to 25 November 2026"
-    yield days("2026-10-26", "2026-11-25"), "26 October to 25 November 2026"
-    yield days("2025-12-26", "2026-01-25"), "26 December 2025 to 25 January 2026"
-    yield day("2026-11-01"), "1 November 2026"
-    yield short_step("2026-11-01", "day"), "1 Nov"
-    yield long_step("2026-11-01", "day"), "Sun, 1 Nov 2026"
-    yield moment("2026-11-25T09:02:11.042Z", "UTC"), "25 November 2026, 09:02 UTC"
-    yield moment("2026-11-25T19:02:11.042Z", "Asia/Tokyo"), "26 November 2026, 04:02 Asia/Tokyo"
-    yield visible(""), "–"
-    yield visible("a\u2066b\x7f\x85\u00a0\t"), "a\\u2066b\\x7f\\x85\\xa0\\x09"
-    yield visible("/ドメイン/é"), "/ドメイン/é"
-
-
-PERCENT = ("–", "0 %", "100 %", "43 %", "0.4 %", "0.1 %", "99.9 %", "99.5 %")
-SECONDS = ("–", "4.2 s", "10.0 s", "42 s", "1 min 14 s", "1 h 0 min", "2 h 5 min")
-MILLISECONDS = ("–", "0.8 ms", "312 ms", "1.3 s")
-
-
-def test_values_are_formatted_for_people() -> None:
-    assert [shown for shown, _ in formatted_values()] == [expected for _, expected in formatted_values()]
-
-
-def test_page_names_the_time_zone() -> None:
-    in_tokyo = page(sample_report(range={**sample_report()["range"], "time_zone": "Asia/Tokyo"}))
-    assert "Days and hours are in Asia/Tokyo." in in_tokyo
-    assert "Days and hours are in UTC." in sample_page()
+def test_footer_says_how_many_small_groups_were_merged(small: dict[str, int], said: str) -> None:
+    (footer,) = all_of(tree(page(sample_report(small_groups={**small, "withheld": False}))), "footer")
+    assert said in text(footer)
 
 
 def test_comparison_is_drawn_behind_and_in_tables() -> None:
@@ -590,12 +355,12 @@ def test_comparison_is_drawn_behind_and_in_tables() -> None:
     assert table(found["Pages by views"])[5][2] == "–"
 
 
-def test_longer_and_shorter_earlier_period_is_drawn_as_far_as_it_fits() -> None:
-    full = compared_report()
-    for steps in (full["compare"]["by_step"][:20], full["compare"]["by_step"] * 2):
-        rows = table(figures(page({**full, "compare": {**full["compare"], "by_step": steps}}))["Views by day"])
-        assert len(rows) == 26
-        assert [row[2] == "–" for row in rows[1:]] == [place >= len(steps) for place in range(25)]
+@pytest.mark.parametrize("length", [20, 50])
+def test_earlier_period_of_another_length_is_drawn_as_far_as_it_fits(length: int) -> None:
+    report = compared_report()
+    report["compare"]["by_step"] = (report["compare"]["by_step"] * 2)[:length]
+    rows = table(figures(page(report))["Views by day"])[1:]
+    assert [row[2] == "–" for row in rows] == [place >= length for place in range(25)]
 
 
 @pytest.mark.parametrize(
@@ -609,30 +374,252 @@ def test_longer_and_shorter_earlier_period_is_drawn_as_far_as_it_fits() -> None:
     ],
 )  # fmt: skip
 def test_steps_are_named(step: str, begins: tuple[str, ...], head: str, names: tuple[str, ...], note: bool) -> None:
-    day = sample_report()["by_step"][0]
-    steps = [{**day, "from": begin} for begin in begins]
-    range_ = {**sample_report()["range"], "step": step}
-    found = figures(page(sample_report(by_step=steps, range=range_)))
+    steps = [{**sample_report()["by_step"][0], "from": begin} for begin in begins]
+    found = figures(page(sample_report(by_step=steps, range={**sample_report()["range"], "step": step})))
     views = found[f"Views by {step}"]
     assert [row[0] for row in table(views)] == [head, *names]
     assert bool(all_of(views, "figcaption")) == note
     assert f"All pages by {step}, recorded or not" in found
 
 
-def test_axis_of_hours_shows_the_day_at_midnight() -> None:
-    assert [short_step(time, "hour") for time in ("2026-11-02T00:00+09:00", "2026-11-02T13:00+09:00")] == [
-        "2 Nov",
-        "13:00",
+@pytest.mark.parametrize("length", [1, 400])
+def test_range_of_any_length_is_drawn(length: int) -> None:
+    day = sample_report()["by_day"][0]
+    by_day = [{**day, "day": (date(2020, 1, 1) + timedelta(n)).isoformat(), "views": n} for n in range(length)]
+    views = figures(page(sample_report(by_day=by_day, consent_by_day=[])))["Sessions by day"]
+    assert len(table(views)) == length + 1
+
+
+# The live page
+
+
+def test_rows_of_live_page_filter_by_what_they_name() -> None:
+    html = live_page(ASKED, sample_report())
+    where = "?from=2026-11-01&to=2026-11-25&where="
+    found = figures(html)
+    kinds = [("New", f"{where}returning%3Dno"), ("Returning", f"{where}returning%3Dyes")]
+    assert links(found["New and returning visitors"]) == kinds
+    assert links(found["From page to page"])[0] == ("/ → /names", f"{where}page%3D%2F")
+    assert links(found["Campaigns: source / medium / name"])[1][1] == f"{where}campaign%3Dpartner.example%26banner%26"
+    assert links(found["Values of events"])[0][1] == f"{where}property%3Dorder%3Aplan%3Dbasic"
+    # A page that is missing was not seen in any session.
+    assert links(found["Missing pages (404), and where visitors came from"]) == []
+    assert links(of_class(tree(html), "brief")[3])[0] == ("Japan", f"{where}country%3DJP")
+
+
+@pytest.mark.parametrize(
+    ("where", "path", "is_linked"),
+    [
+        ([], "/names", True),
+        ([], "/names*", False),
+        ([], "/" + "n" * 1000, False),
+        (["page=/names"], "/names", False),
+        (["page=/"], "/names", True),
+        ([f"page=/{number}" for number in range(10)], "/names", False),
+    ],
+)
+def test_row_is_linked_if_a_filter_can_choose_it(where: list[str], path: str, is_linked: bool) -> None:
+    pages = [{"path": path, "views": 9, "visitors": 9, "median_seconds": None}]
+    found = figures(live_page({**ASKED, "where": where}, sample_report(pages=pages)))
+    assert bool(links(found["Pages by views"])) == is_linked
+
+
+def test_live_page_leads_to_common_ranges_and_removes_filters() -> None:
+    asked = {**ASKED, "host": "a.example", "compare": "previous", "step": "hour", "where": ["device=pc", "os=iOS"]}
+    kept = "&host=a.example&compare=previous&where=device%3Dpc&where=os%3DiOS"
+    in_tokyo = {**sample_report()["range"], "generated_at": "2026-11-25T15:02:11.042Z", "time_zone": "Asia/Tokyo"}
+    html = live_page(asked, sample_report(range=in_tokyo))
+    assert "Days and hours are in Asia/Tokyo." in text_of_class(html, "about")
+    ranges, filters = of_class(tree(html), "links")
+    assert [name for name, _ in links(ranges)][2:] == ["30 days", "90 days", "12 months", "Without comparison"]
+    dates = "?from=2026-11-01&to=2026-11-25&host=a.example"
+    assert [to for _, to in links(ranges)][4:] == [
+        f"?period=365d{kept}",
+        f"{dates}&step=hour&where=device%3Dpc&where=os%3DiOS",
     ]
+    assert links(filters)[0] == ("Remove device pc", f"{dates}&compare=previous&step=hour&where=os%3DiOS")
+    alone = links(of_class(tree(live_page(ASKED, sample_report())), "links")[0])
+    assert alone[-1] == ("Compare with the time before", "?from=2026-11-01&to=2026-11-25&compare=previous")
 
 
-def test_cohorts_are_a_table_of_eight_weeks_at_most() -> None:
-    weeks = [f"week_{number}" for number in range(1, 60)]
-    cohorts = [{"week": "2026-11-02", "visitors": 40, **dict.fromkeys(weeks, 10)}]
-    shown = figures(page(sample_report(retention=cohorts)))[COHORTS]
-    assert table(shown)[1] == ["2 November 2026", "40", *["25 %"] * 8]
+@pytest.mark.parametrize(("first", "marked"), [("2026-11-19", ["7 days"]), ("2026-11-18", [])])
+def test_range_that_is_shown_is_marked(first: str, marked: list[str]) -> None:
+    root = tree(live_page(ASKED, sample_report(range={**sample_report()["range"], "from": first})))
+    assert [text(link) for link in root.iter() if link.get("aria-current")] == marked
 
 
-def test_lines_do_not_cut_columns() -> None:
-    hours = figures(sample_page())["By hour of the day"]
-    assert not [path for path in hours.iter() if path.get("class") == "halo"]
+def test_live_page_form_keeps_the_question() -> None:
+    asked = {**ASKED, "to": '"><b>', "host": "a.example", "compare": "year", "step": "week", "where": ['source="x"']}
+    root = tree(live_page(asked, None))
+    fields = {field.get("name"): field.get("value") for field in all_of(root, "input")}
+    fields |= {field.get("name"): selected(field) for field in all_of(root, "select")}
+    assert {**fields, "period": ""} == {**asked, "where": 'source="x"'}
+    assert [label.get("for") for label in all_of(root, "label")] == ["from", "to", "host", "compare", "step"]
+    assert not [meta for meta in all_of(root, "meta") if meta.get("http-equiv")]
+
+
+def test_live_page_shows_the_error() -> None:
+    root = tree(live_page(ASKED, None, "From: write a day like 2026-11-25."))
+    assert [text(each) for each in root.iter() if each.get("role") == "alert"] == ["From: write a day like 2026-11-25."]
+    assert (text(all_of(root, "title")[0]), all_of(root, "footer")) == ("Report", [])
+    assert len(all_of(root, "form")) == 1
+    assert all_of(tree(live_page(None, None, "No.")), "form") == []
+
+
+# Values
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "shown"),
+    [
+        *[("count", None, "–"), ("count", 0, "0"), ("count", 1234567, "1,234,567"), ("decimal", 1234.56, "1,234.6")],
+        *[("percent", None, "–"), ("percent", 0, "0 %"), ("percent", 1, "100 %"), ("percent", 0.43, "43 %")],
+        *[("percent", 0.004, "0.4 %"), ("percent", 1e-6, "0.1 %"), ("percent", 0.9999, "99.9 %")],
+        *[("percent", 0.995, "99.5 %"), ("percent", 0.01, "1 %"), ("percent", 0.99, "99 %")],
+        *[("seconds", 4.21, "4.2 s"), ("seconds", 9.96, "10.0 s"), ("seconds", 42.4, "42 s")],
+        ("seconds", 60, "1 min 0 s"),
+        *[("seconds", 74, "1 min 14 s"), ("seconds", 3600, "1 h 0 min"), ("seconds", 7500, "2 h 5 min")],
+        *[("ms", 0.84, "0.8 ms"), ("ms", 312.2, "312 ms"), ("ms", 1300, "1.3 s"), ("ms", 10, "10 ms")],
+        *[("number", 2400.0, "2,400"), ("number", 0.12345, "0.123"), ("number", 10, "10"), ("number", 10.5, "10.5")],
+        *[("country", "JP", "Japan"), ("country", "(other)", "(other)"), ("time", "2026-11-01", "1 November 2026")],
+        *[("text", "", "–"), ("text", "/ドメイン/é\u3000", "/ドメイン/é\u3000")],
+        ("text", "a\u2066b\x7f\x85\u00a0\t", "a\\u2066b\\x7f\\x85\\xa0\\x09"),
+    ],
+)  # fmt: skip
+def test_values_are_formatted_for_people(kind: Any, value: Any, shown: str) -> None:
+    assert format_value(kind, value) == shown
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (days("2026-11-01", "2026-11-01"), "1 November 2026"),
+        (days("2026-10-26", "2026-11-25"), "26 October to 25 November 2026"),
+        (days("2025-11-26", "2026-11-25"), "26 November 2025 to 25 November 2026"),
+        (moment("2026-11-25T19:02:11.042Z", "Asia/Tokyo"), "26 November 2026, 04:02 Asia/Tokyo"),
+        (short_step("2026-11-01", "day"), "1 Nov"),
+        (short_step("2026-11-02T00:00+09:00", "hour"), "2 Nov"),
+        (short_step("2026-11-02T13:00+09:00", "hour"), "13:00"),
+        (short_step("2026-12-01", "month"), "Dec"),
+        (short_step("2027-01-01", "month"), "Jan 2027"),
+        (long_step("2026-11-01", "day"), "Sun, 1 Nov 2026"),
+    ],
+)
+def test_times_are_formatted_for_people(said: str, shown: str) -> None:
+    assert said == shown
+
+
+# Charts
+
+NUMBERS = st.none() | st.integers(0, 10**12) | st.floats(0, 10**12)
+LABELS = st.text(st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="\ufffe\uffff"))
+STYLES = ("outline", "solid", "line")
+
+
+def chart(*rows: tuple[Any, ...], kind: Any = "count", styles: tuple[str, ...] = STYLES) -> Element:
+    """Return a chart of rows, each with a name and a number for each style."""
+    columns = [Column(style, style.title(), kind, style=style) for style in styles]
+    figure = Figure("views", "Views", "", (), ())
+    numbered = [dict(zip(styles, row[1:], strict=True)) for row in rows]
+    names = [row[0] for row in rows]
+    drawn = draw_chart(columns, numbered, kind)
+    return ElementTree.fromstring(  # noqa: S314 (made by the code that is tested)
+        TEMPLATES.get_template("charts.html").module.timeline(Panel(figure, numbered, names, names), drawn)  # type: ignore[attr-defined]
+    )
+
+
+def one_series(style: str, *values: float | None, kind: str = "count") -> Element:
+    return chart(*[(f"{place} Nov", value) for place, value in enumerate(values, 1)], kind=kind, styles=(style,))
+
+
+def paths(drawn: Element, style: str) -> list[str]:
+    return [path.get("d", "") for path in of_class(drawn, style)]
+
+
+@pytest.mark.parametrize(
+    ("style", "values", "drawn"),
+    [
+        ("solid", (10, 40, 20), ["M0.2 100V75H0.8V100ZM1.2 100V0H1.8V100ZM2.2 100V50H2.8V100Z"]),
+        ("outline", (40,), ["M0.08 100V0H0.92V100Z"]),
+        ("solid", (None, 40, 0), ["M1.2 100V0H1.8V100Z"]),
+        ("solid", (None, 0, 0), []),
+        ("line", (None, None, None), []),
+        ("line", (1, None, 2), ["M0.5 50M2.5 0"]),
+        ("line", (1, 2, 0), ["M0.5 50L1.5 0L2.5 100"]),
+        ("solid", [1] * 131, ["".join(f"M{n} 100V0H{n + 1}V100Z" for n in range(131))]),
+    ],
+)
+def test_columns_and_lines_show_their_numbers(style: str, values: Any, drawn: list[str]) -> None:
+    assert paths(one_series(style, *values), style) == drawn
+
+
+def test_few_points_of_a_line_are_marked() -> None:
+    assert paths(one_series("line", 1, None, 2), "points") == ["M0.5 50h0M2.5 0h0"]
+    assert paths(one_series("line", *[1] * 62), "points")
+    assert paths(one_series("line", *[1] * 63), "points") == []
+
+
+def test_description_and_hints_name_the_numbers() -> None:
+    drawn = chart(("1 Nov", 10, None, 3), ("2 Nov", 4000, 1200, 3))
+    peaks = "Line: at most 3, 1 Nov; Solid: at most 1,200, 2 Nov; Outline: at most 4,000, 2 Nov."
+    assert text(drawn[1]) == f"{peaks} The table below has all numbers."
+    assert [text(found) for found in of_class(drawn, "hover")] == [
+        "1 Nov: line 3, solid –, outline 10",
+        "2 Nov: line 3, solid 1,200, outline 4,000",
+    ]
+    assert len(of_class(one_series("solid", *[1] * 130), "hover")) == 130
+    assert of_class(one_series("solid", *[1] * 131), "hover") == []
+
+
+@pytest.mark.parametrize(
+    ("largest", "marks"),
+    [
+        (0, [0]),
+        (1, [0, 1]),
+        (3, [0, 1, 2, 3]),
+        (40, [0, 10, 20, 30, 40]),
+        (41, [0, 20, 40, 60]),
+        (999, [0, 500, 1000]),
+        (2_451, [0, 1000, 2000, 3000]),
+    ],
+)
+def test_axis_has_round_numbers(largest: int, marks: list[int]) -> None:
+    assert choose_marks(largest, 1) == marks
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "scale"),
+    [
+        ("count", (0, 7_300_000), ["0", "2M", "4M", "6M", "8M", "1 Nov", "2 Nov"]),
+        ("count", (1400,), ["0", "500", "1K", "1.5K", "1 Nov"]),
+        ("percent", (0.031, 0.002, None), ["0 %", "1 %", "2 %", "3 %", "4 %", "1 Nov", "2 Nov", "3 Nov"]),
+        ("count", [0] * 7, ["0", "1 Nov", "3 Nov", "5 Nov", "7 Nov"]),
+        ("count", [0] * 25, ["0", "1 Nov", "6 Nov", "11 Nov", "16 Nov", "21 Nov"]),
+    ],
+)
+def test_axes_are_labelled(kind: str, values: Any, scale: list[str]) -> None:
+    assert [text(label) for label in of_class(one_series("line", *values, kind=kind), "scale")] == scale
+
+
+def test_what_is_not_known_is_a_gap_and_no_zero() -> None:
+    gaps = of_class(chart(("1", None, None, None), ("2", None, 40, None), ("3", 3, 0, None)), "gap")
+    assert [(gap.get("x"), gap.get("width")) for gap in gaps] == [("0.000%", "33.333%")]
+    assert of_class(one_series("line", None, 1, kind="percent"), "gap") == [], "a share of nothing"
+
+
+def test_parts_of_a_bar_follow_each_other_and_have_a_legend() -> None:
+    answers = figures(sample_page())["Consent by language"]
+    samples = [(text(sample), sample[0][0].get("class")) for sample in all_of(answers, "li")]
+    assert samples == [("Yes to all", "solid"), ("No", "strong"), ("Partly", "hatched"), ("Not answered", "outline")]
+    parts = [(part.get("class"), part.get("x"), part.get("width")) for part in of_class(answers, "part")]
+    assert parts[:2] == [("part solid", "0.000%", "43.000%"), ("part strong", "43.000%", "31.000%")]
+
+
+@example([("day", 5e-324, None, None)])  # its quarter is 0
+@given(st.lists(st.tuples(LABELS, NUMBERS, NUMBERS, NUMBERS), min_size=1, max_size=200))
+def test_any_numbers_make_a_valid_chart(rows: list[tuple[str, Any, Any, Any]]) -> None:
+    drawn = chart(*rows)
+    assert [name(part) for part in drawn][:2] == ["title", "desc"]
+    assert "nan" not in "".join(value for part in drawn.iter() for value in part.attrib.values())
+    places = re.findall(r"V(-?[\d.e+]+)H", "".join(paths(drawn, "solid")))
+    assert all(0 <= float(place) <= 100 for place in places)

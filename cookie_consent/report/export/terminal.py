@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
+from html import unescape
 from typing import Any
 
-from cookie_consent.report.figures import FIGURES, LISTS, Figure, rows_of, totals
-from cookie_consent.report.page.formatting import (
-    comparison_in_words,
-    few_visitors,
-    is_seen,
-    left_out,
-    may_be_fewer,
-    percent,
-)
+from cookie_consent.report.figures import FIGURES, LISTS, rows_of, totals
+from cookie_consent.report.page.formatting import TEMPLATES, is_seen
 
 _WIDEST = 60
 """Wider cells are cut (columns)."""
@@ -28,22 +22,27 @@ def as_text(report: Mapping[str, Any]) -> str:
     Args:
         report: the result of `cookie_consent.report.report`.
     """
-    if report["small_groups"]["withheld"]:
-        return f"{_range(report)}\n{few_visitors(report)}"
-    parts = [_heading(report), _side_by_side(totals(report))]
+    tables = []
     is_complete = True
     for figure in _SHOWN:
         rows = rows_of(report, figure)
-        counted = [row for row in rows if _is_counted(figure, row)]
+        counted = rows
+        if figure.drawing == "course":  # days and hours
+            counted = [row for row in rows if any(row[column.key] for column in figure.measures)]
         is_complete = is_complete and len(counted) == len(rows)
         if counted:
             title = f"By {report['range']['step']}" if figure.name == "by_step" else figure.title
-            parts.append(f"{title}\n{table(counted)}")
-    if not is_complete:
-        parts.append("Days and hours in which nothing was counted are left out.")
-    if report["small_groups"]["threshold"] > 1:
-        parts.append(_small_groups(report, are_all=not any(report[each.name] for each in LISTS)))
-    return "\n\n".join(parts)
+            tables.append((title, table(counted)))
+    text = TEMPLATES.get_template("terminal.html").render(
+        report=report,
+        cell=_cell,
+        totals=_side_by_side(totals(report)),
+        tables=tables,
+        is_complete=is_complete,
+        has_lists=any(report[each.name] for each in LISTS),
+    )
+    # A terminal has no markup to escape.
+    return unescape(text).rstrip()
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -59,34 +58,6 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join("  ".join(_padded(line, widths, texts)).rstrip() for line in lines)
 
 
-def _is_counted(figure: Figure, row: Mapping[str, Any]) -> bool:
-    """Tell whether something was counted in a row: one without is left out, if it is a day or an hour."""
-    return figure.drawing != "course" or any(row[column.key] for column in figure.measures)
-
-
-def _range(report: Mapping[str, Any]) -> str:
-    asked = report["range"]
-    only = [f"host {_cell(asked['host'])}"] if asked["host"] else []
-    only += [f"{key} {_cell(value)}" for key, value in asked["where"]]
-    return ", ".join([f"{asked['from']} to {asked['to']} ({asked['time_zone']})", *only])
-
-
-def _heading(report: Mapping[str, Any]) -> str:
-    asked, share = report["range"], report["share"]
-    lines = [_range(report)]
-    if share["share"] is None:
-        lines.append("For what share of all pages that people saw these records stand is not known.")
-    else:
-        lines.append(
-            f"These records stand for {percent(share['share'])} of {share['views']:,} pages that people saw; "
-            "nothing is estimated for the rest."
-        )
-    lines += filter(None, [comparison_in_words(report), left_out(report)])
-    if asked["where"]:
-        lines.append("Consent is counted for all visitors: its counts know no segment.")
-    return "\n".join(lines)
-
-
 def _side_by_side(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return one line for each number, with that of the earlier period beside it."""
     heads = ["range", "before"]
@@ -96,19 +67,6 @@ def _side_by_side(rows: Sequence[Mapping[str, Any]]) -> str:
         if name not in ("from", "to")
     ]
     return table(lines)
-
-
-def _small_groups(report: Mapping[str, Any], *, are_all: bool) -> str:
-    threshold, merged = report["small_groups"]["threshold"], report["small_groups"]["merged"]
-    if are_all and merged:
-        return (
-            f"Each row of the other lists would stand for fewer than {threshold} visitors. They are left out.\n"
-            "While only you try the site, see them with: --threshold 1"
-        )
-    return (
-        f"Rows of fewer than {threshold} visitors are joined as (other), or left out: {merged:,}.\n"
-        f"{may_be_fewer(report)}"
-    )
 
 
 def _cell(value: object) -> str:

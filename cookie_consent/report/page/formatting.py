@@ -1,4 +1,4 @@
-"""Format figures and texts for people."""
+"""Values, names and sentences of a report as people read them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from babel.dates import format_date
+from babel.numbers import format_compact_decimal
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from cookie_consent.base.clock import HOUR, time_zone
 from cookie_consent.report.figures import Figure, Kind, Row
@@ -21,12 +23,6 @@ _DAY = "d MMMM y"
 _MINUTE = 60
 
 
-def few_visitors(report: Mapping[str, Any]) -> str:
-    """Say why a report of a small segment has no figures."""
-    threshold = report["small_groups"]["threshold"]
-    return f"Fewer than {threshold} visitors are in this segment. Nothing else is told of so few."
-
-
 def visible(value: object) -> str:
     r"""Return a text with invisible and text-turning characters written as escapes, like "\u202e" and "\x07".
 
@@ -35,42 +31,7 @@ def visible(value: object) -> str:
     """
     if value is None or value == "":
         return NOTHING
-    return "".join(sign if is_seen(sign) else _written_out(sign) for sign in str(value))
-
-
-def left_out(report: Mapping[str, Any]) -> str:
-    """Say which files of the access log are missing in a report, and how many lines of others; "" for none."""
-    said: list[str] = []
-    names = [visible(Path(each["file"]).name) for each in report["unreadable_files"]]
-    if names:
-        what = "a file of the access log: it" if len(names) == 1 else f"{len(names)} files of the access log: they"
-        said.append(f"This report lacks the records of {what} cannot be read. {', '.join(names)}")
-    lines = [f"{visible(Path(each['file']).name)}: {each['lines']:,}" for each in report["unreadable_lines"]]
-    if lines:
-        said.append(f"Lines that are no records are left out. {', '.join(lines)}")
-    return ". ".join(said)
-
-
-def comparison_in_words(report: Mapping[str, Any]) -> str:
-    """Say with which days a report is compared, and for which of them there are no records; "" for none."""
-    before = report["compare"]
-    if not before:
-        return ""
-    range_, since = before["range"], before["recorded_from"]
-    said = f"Compared with {days(range_['from'], range_['to'])}"
-    if range_["to_time"]:
-        said = f"{said} until {range_['to_time']}, since today is not over"
-    if since == range_["from"] or before["visitors"] is None:
-        return f"{said}."
-    missing = f"those before {day(since)}" if since else "these days"
-    return f"{said}. Of {missing} there are no records: there were no visits, or they are purged."
-
-
-def may_be_fewer(report: Mapping[str, Any]) -> str:
-    """Say which figures may stand for fewer visitors than the threshold. Those of a segment may not."""
-    if report["range"]["where"]:
-        return "Days and hours of fewer have no numbers."
-    return "Totals, days and hours may stand for fewer."
+    return "".join(sign if is_seen(sign) else _escape(sign) for sign in str(value))
 
 
 def is_seen(sign: str) -> bool:
@@ -81,48 +42,29 @@ def is_seen(sign: str) -> bool:
     return sign.isprintable() or sign == "\N{IDEOGRAPHIC SPACE}"
 
 
-def _written_out(sign: str) -> str:
+def _escape(sign: str) -> str:
     return sign.encode("ascii", "backslashreplace").decode() if ord(sign) > 0x7F else f"\\x{ord(sign):02x}"
 
 
-def count(value: float | None) -> str:
-    """Format a whole number with thousands separators."""
-    return NOTHING if value is None else f"{value:,.0f}"
-
-
-def decimal(value: float | None) -> str:
-    """Format a number with one decimal."""
-    return NOTHING if value is None else f"{value:,.1f}"
-
-
-def number(value: float | None) -> str:
-    """Format a number of any size, with its decimals: at most three, and none of a whole number."""
-    return NOTHING if value is None else f"{value:,.3f}".rstrip("0").rstrip(".")
-
-
-def tick(value: float) -> str:
-    """Format a round number for an axis, like "15 k"."""
-    for size, unit in ((10**9, " bn"), (10**6, " m"), (10**3, " k")):
-        if value >= size:
-            return f"{value / size:g}{unit}"
-    return f"{value:g}"
-
-
-def percent(share: float | None) -> str:
+def percent(share: float) -> str:
     """Format a share of 1 in percent. Only exactly 0 and 1 read as 0 % and 100 %."""
-    if share is None:
-        return NOTHING
-    # "0 %" and "100 %" would say none and all.
     if 0 < share < 0.01 or 0.99 < share < 1:
         shown = min(max(math.floor(share * 1000) / 10, 0.1), 99.9)
         return f"{shown:.1f} %"
     return f"{share:.0%}".replace("%", " %")
 
 
-def seconds(value: float | None) -> str:
+def compact(value: float) -> str:
+    """Format a round number for an axis, like "15K"."""
+    return str(format_compact_decimal(value, locale=_LOCALE, fraction_digits=1))
+
+
+def _number(value: float) -> str:
+    return f"{value:,.3f}".rstrip("0").rstrip(".")
+
+
+def _seconds(value: float) -> str:
     """Format a time span in seconds, like "4.2 s", "1 min 14 s" or "2 h 5 min"."""
-    if value is None:
-        return NOTHING
     if value < 10:
         return f"{value:.1f} s"
     whole = round(value)
@@ -133,23 +75,21 @@ def seconds(value: float | None) -> str:
     return f"{whole // HOUR:,} h {whole % HOUR // _MINUTE} min"
 
 
-def milliseconds(value: float | None) -> str:
+def _milliseconds(value: float) -> str:
     """Format a request's duration in milliseconds, like "4.2 ms", "312 ms" or "1.3 s"."""
-    if value is None:
-        return NOTHING
     if value < 10:
         return f"{value:.1f} ms"
     return f"{value:,.0f} ms" if value < 1000 else f"{value / 1000:,.1f} s"
 
 
-def dated(iso: str, pattern: str) -> str:
+def _dated(iso: str, pattern: str) -> str:
     """Format the day of an ISO time by a pattern of Unicode (UTS #35), like "d MMMM y"."""
     return format_date(date.fromisoformat(iso[:10]), pattern, locale=_LOCALE)
 
 
 def day(iso: str) -> str:
     """Format an ISO date, like "1 November 2026"."""
-    return dated(iso, _DAY)
+    return _dated(iso, _DAY)
 
 
 def days(first: str, last: str) -> str:
@@ -157,7 +97,7 @@ def days(first: str, last: str) -> str:
     if first == last:
         return day(first)
     pattern = "d" if first[:7] == last[:7] else "d MMMM" if first[:4] == last[:4] else _DAY
-    return f"{dated(first, pattern)} to {day(last)}"
+    return f"{_dated(first, pattern)} to {day(last)}"
 
 
 def moment(rfc3339: str, zone: str) -> str:
@@ -166,31 +106,35 @@ def moment(rfc3339: str, zone: str) -> str:
     return f"{day(local.date().isoformat())}, {local:%H:%M} {zone}"
 
 
-def country(code: object) -> str:
-    """Return the name of a country."""
+def _country(code: object) -> str:
     return country_name(str(code), "en") if is_country(str(code)) else visible(code)
 
 
-FORMATS: Mapping[Kind, Callable[[Any], str]] = {
+_FORMATS: Mapping[Kind, Callable[[Any], str]] = {
     "text": visible,
-    "time": lambda value: NOTHING if value is None else day(value),
-    "country": country,
-    "count": count,
+    "time": day,
+    "country": _country,
+    "count": "{:,.0f}".format,
+    "decimal": "{:,.1f}".format,
     "percent": percent,
-    "seconds": seconds,
-    "ms": milliseconds,
-    "number": number,
+    "seconds": _seconds,
+    "ms": _milliseconds,
+    "number": _number,
 }
-"""Kind of a column -> a function that formats its values."""
+
+
+def format_value(kind: Kind, value: Any) -> str:
+    """Format a value of a column; a missing one is a dash."""
+    return NOTHING if value is None else _FORMATS[kind](value)
 
 
 def name_of(figure: Figure, row: Row) -> str:
     """Return the name of a row: its names, joined."""
     first, *others = figure.names
-    name = FORMATS[first.kind](row[first.key])
+    name = format_value(first.kind, row[first.key])
     for separator, column in zip(figure.between, others, strict=True):
         if value := row[column.key]:
-            name += separator + FORMATS[column.kind](value)
+            name += separator + format_value(column.kind, value)
     return name
 
 
@@ -199,15 +143,15 @@ def short_step(iso: str, step: str) -> str:
     if step == "hour" and iso[11:16] != "00:00":
         return iso[11:16]
     if step == "month":
-        return dated(iso, "MMM y" if iso[5:7] == "01" else "MMM")
-    return dated(iso, "d MMM")
+        return _dated(iso, "MMM y" if iso[5:7] == "01" else "MMM")
+    return _dated(iso, "d MMM")
 
 
 def long_step(iso: str, step: str) -> str:
     """Format the begin of a step in full, like "Sun, 1 Nov 2026, 13:00 (UTC+09:00)" or "November 2026"."""
     if step == "month":
-        return dated(iso, "MMMM y")
-    name = dated(iso, "EEE, d MMM y")
+        return _dated(iso, "MMMM y")
+    name = _dated(iso, "EEE, d MMM y")
     offset = "" if iso[16:] == "+00:00" else iso[16:]
     return f"{name}, {iso[11:16]} (UTC{offset})" if step == "hour" else name
 
@@ -222,3 +166,18 @@ def steps_of(rows: Sequence[Row], step: str) -> tuple[str, list[str], list[str]]
         return "Hour", names, names
     begins = [row.get("from") or row["day"] for row in rows]
     return _HEADS[step], [short_step(begin, step) for begin in begins], [long_step(begin, step) for begin in begins]
+
+
+TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    auto_reload=False,
+)
+"""The templates in this folder."""
+TEMPLATES.globals.update(
+    format=format_value, percent=percent, compact=compact, day=day, days=days, moment=moment, visible=visible
+)
+TEMPLATES.filters["file_name"] = lambda path: visible(Path(path).name)
