@@ -16,7 +16,7 @@ from cookie_consent.report.export.csv_files import NAMES, as_csv
 from cookie_consent.report.export.terminal import as_text
 from cookie_consent.report.figures import LISTS, SECTIONS, Figure, rows_of
 from cookie_consent.report.page.page import page
-from cookie_consent.report.page.shown import show_figures
+from cookie_consent.report.page.panels import list_panels
 from cookie_consent.sinks import open_sink
 from tests.report.test_report_page import tree
 from tests.support.report_sample import sample_report
@@ -65,9 +65,9 @@ def test_figure_is_shown_on_the_page(figure: Figure) -> None:
     cells = " ".join(tree(page(made)).itertext())
     texts = [row[column.key] for column in figure.names if column.kind == "text"]
     assert [text for text in texts if text not in cells] == []
-    assert any(shown.figure.section == figure.section and shown.rows for shown in show_figures(made))
+    assert any(panel.figure.section == figure.section and panel.rows for panel in list_panels(made))
     if figure.name not in ("by_day", "by_step"):
-        assert any(shown.figure.name.startswith(figure.name) and shown.rows for shown in show_figures(made))
+        assert any(panel.figure.name.startswith(figure.name) and panel.rows for panel in list_panels(made))
 
 
 @OF_EACH_FIGURE
