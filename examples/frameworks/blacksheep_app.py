@@ -1,6 +1,6 @@
 """BlackSheep: features that need consent, a template, a session, a protected form and a websocket.
 
-It needs a `consent.toml` as `cookie-consent init` writes it, with the cookies of docs/frameworks/blacksheep.md. Start
+It needs a `consent.toml` as `cookie-consent init` writes it, with the cookies of docs/frameworks.md. Start
 it with `uvicorn blacksheep_app:app`.
 """
 

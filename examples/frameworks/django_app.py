@@ -1,6 +1,6 @@
 """Django: features that need consent, templates, sessions, messages, languages and the admin, in one file.
 
-It needs a `consent.toml` as `cookie-consent init` writes it, with the cookies of docs/frameworks/django.md. Start it
+It needs a `consent.toml` as `cookie-consent init` writes it, with the cookies of docs/frameworks.md. Start it
 with `uvicorn django_app:app`. In a project, the settings are in `settings.py`, and the last lines in `asgi.py`.
 """
 

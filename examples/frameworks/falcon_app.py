@@ -1,6 +1,6 @@
 """Falcon: features that need consent, a template, a cookie and a websocket.
 
-It needs a `consent.toml` as `cookie-consent init` writes it, with the cookie of docs/frameworks/falcon.md. Start it
+It needs a `consent.toml` as `cookie-consent init` writes it, with the cookie of docs/frameworks.md. Start it
 with `uvicorn falcon_app:app`.
 """
 

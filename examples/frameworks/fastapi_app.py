@@ -1,6 +1,6 @@
 """FastAPI: features that need consent, a template, a session and a websocket.
 
-It needs a `consent.toml` as `cookie-consent init` writes it, with the cookie of docs/frameworks/fastapi.md. Start it
+It needs a `consent.toml` as `cookie-consent init` writes it, with the cookie of docs/frameworks.md. Start it
 with `uvicorn fastapi_app:app`.
 """
 

@@ -1,6 +1,6 @@
 """Litestar: features that need consent, a template, a session, CSRF protection and a websocket.
 
-It needs a `consent.toml` as `cookie-consent init` writes it, with the cookies of docs/frameworks/litestar.md. Start it
+It needs a `consent.toml` as `cookie-consent init` writes it, with the cookies of docs/frameworks.md. Start it
 with `uvicorn litestar_app:app`.
 """
 

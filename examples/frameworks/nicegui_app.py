@@ -1,6 +1,6 @@
 """NiceGUI: features that need consent, in pages that stay open over a websocket, and a session.
 
-It needs a `consent.toml` as `cookie-consent init` writes it, with the cookie of docs/frameworks/nicegui.md. Start it
+It needs a `consent.toml` as `cookie-consent init` writes it, with the cookie of docs/frameworks.md. Start it
 with `uvicorn nicegui_app:app`.
 """
 

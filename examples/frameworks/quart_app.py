@@ -1,6 +1,6 @@
 """Quart: features that need consent, a template, a session and a websocket.
 
-It needs a `consent.toml` as `cookie-consent init` writes it, with the cookies of docs/frameworks/quart.md. Start it
+It needs a `consent.toml` as `cookie-consent init` writes it, with the cookies of docs/frameworks.md. Start it
 with `uvicorn quart_app:app`.
 """
 

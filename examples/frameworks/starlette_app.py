@@ -1,6 +1,6 @@
 """Starlette: features that need consent, a template, a session and a websocket.
 
-It needs a `consent.toml` as `cookie-consent init` writes it, with the cookie of docs/frameworks/starlette.md. Start it
+It needs a `consent.toml` as `cookie-consent init` writes it, with the cookie of docs/frameworks.md. Start it
 with `uvicorn starlette_app:app`.
 """
 

@@ -1,1 +1,1 @@
-"""Tests of the framework pages in docs/frameworks, and of the middleware in each framework."""
+"""Tests of docs/frameworks.md, and of the middleware in each framework."""

@@ -1,4 +1,4 @@
-"""Does in this process what a page of docs/frameworks tells a newcomer to do."""
+"""Does in this process what docs/frameworks.md tells a newcomer to do."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Reads docs/frameworks: what a newcomer saves and types.
+"""Reads docs/frameworks.md: what a newcomer saves and types.
 
-README.md has what is the same for all frameworks. Each other page has what is its own:
+It begins with what is the same for all frameworks. Then each has a section with what is its own:
 
 - A file is a block after the line "Save this as `app.py`:". It is complete: it runs as it stands. The home page "/"
   shows the feature `map` of the file that `cookie-consent init` writes: its text is `SHOWN` with consent, and without
@@ -20,7 +20,6 @@ from functools import cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / "docs" / "frameworks"
 EXAMPLES = ROOT / "examples" / "frameworks"
 SHOWN = "Here is the map."
 """What the home page of each page's app.py says if the feature is available."""
@@ -47,18 +46,15 @@ class Block:
 
 @dataclass(frozen=True)
 class Page:
-    """A page of docs/frameworks.
+    """What docs/frameworks.md says of a framework.
 
     Args:
-        path: the file.
+        name: the framework's name in lower case; "" for what is the same for all.
+        text: the Markdown.
     """
 
-    path: Path
-
-    @cached_property
-    def text(self) -> str:
-        """The page's Markdown."""
-        return self.path.read_text(encoding="utf-8")
+    name: str
+    text: str
 
     @cached_property
     def blocks(self) -> list[Block]:
@@ -89,24 +85,24 @@ class Page:
     @property
     def example(self) -> Path:
         """The example that most of the page's excerpts are from."""
-        return EXAMPLES / f"{self.path.stem}_app.py"
+        return EXAMPLES / f"{self.name}_app.py"
 
     @property
     def example_text(self) -> str:
         """The example, and what belongs to it; all of them for what is common."""
-        name = "*" if self.path.stem == "README" else self.path.stem
-        files = sorted(EXAMPLES.glob(f"{name}_*.py"))
+        files = sorted(EXAMPLES.glob(f"{self.name or '*'}_*.py"))
         return "\n".join(path.read_text(encoding="utf-8") for path in files)
 
 
 def page(name: str) -> Page:
-    """Return the page of a framework.
+    """Return what is said of a framework.
 
     Args:
         name: the framework's name in lower case.
     """
-    return Page(FOLDER / f"{name}.md")
+    return next(page for page in PAGES if page.name == name)
 
 
-COMMON = Page(FOLDER / "README.md")
-PAGES = [Page(path) for path in sorted(FOLDER.glob("*.md")) if path.stem != "README"]
+_BEFORE, _OWN = (ROOT / "docs" / "frameworks.md").read_text(encoding="utf-8").split("\n## Starlette\n")
+COMMON = Page("", _BEFORE)
+PAGES = [Page(section.partition("\n")[0].lower(), section) for section in f"Starlette\n{_OWN}".split("\n## ")]

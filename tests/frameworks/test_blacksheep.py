@@ -1,4 +1,4 @@
-"""Tests of docs/frameworks/blacksheep.md, and of the middleware where it cannot work in BlackSheep."""
+"""Tests of docs/frameworks.md, and of the middleware where it cannot work in BlackSheep."""
 
 from __future__ import annotations
 

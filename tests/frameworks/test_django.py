@@ -1,4 +1,4 @@
-"""Tests of docs/frameworks/django.md, and of the integration that its example uses."""
+"""Tests of docs/frameworks.md, and of the integration that its example uses."""
 
 from __future__ import annotations
 

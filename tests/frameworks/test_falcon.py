@@ -1,4 +1,4 @@
-"""Tests of docs/frameworks/falcon.md, and of the middleware where it cannot work in Falcon."""
+"""Tests of docs/frameworks.md, and of the middleware where it cannot work in Falcon."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of docs/frameworks/fastapi.md."""
+"""Tests of docs/frameworks.md."""
 
 from __future__ import annotations
 

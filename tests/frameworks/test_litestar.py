@@ -1,4 +1,4 @@
-"""Tests of docs/frameworks/litestar.md, and of the middleware where it cannot work in Litestar."""
+"""Tests of docs/frameworks.md, and of the middleware where it cannot work in Litestar."""
 
 from __future__ import annotations
 

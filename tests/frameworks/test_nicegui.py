@@ -1,4 +1,4 @@
-"""Tests of docs/frameworks/nicegui.md. The socket in a browser is tested in tests/browser/test_nicegui.py."""
+"""Tests of docs/frameworks.md. The socket in a browser is tested in tests/browser/test_nicegui.py."""
 
 from __future__ import annotations
 

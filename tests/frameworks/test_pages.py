@@ -1,4 +1,4 @@
-"""Tests of all pages in docs/frameworks. What each says of its framework is tested in a module of its own."""
+"""Tests of docs/frameworks.md. What it says of its framework is tested in a module of its own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from tests.frameworks.page import COMMON, EXAMPLES, PAGES, Page
 
-each_page = pytest.mark.parametrize("page", [COMMON, *PAGES], ids=lambda page: page.path.stem)
+each_page = pytest.mark.parametrize("page", [COMMON, *PAGES], ids=lambda page: page.name)
 
 
 def test_newcomer_types_what_the_tests_type() -> None:

@@ -1,4 +1,4 @@
-"""Tests of docs/frameworks/quart.md, and of the middleware where it cannot work in Quart."""
+"""Tests of docs/frameworks.md, and of the middleware where it cannot work in Quart."""
 
 from __future__ import annotations
 

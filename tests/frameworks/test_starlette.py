@@ -1,4 +1,4 @@
-"""Tests of docs/frameworks/starlette.md."""
+"""Tests of docs/frameworks.md."""
 
 from __future__ import annotations
 
