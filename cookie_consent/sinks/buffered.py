@@ -101,7 +101,7 @@ class BufferedSink:
         self._has_lines, self._is_full = threading.Event(), threading.Event()
         self._is_awake = False
         """Whether `_has_lines` is set, or just was. Checking it costs no function call for each record."""
-        self._flushes: deque[tuple[threading.Event, bool]] = deque()
+        self._flushes: deque[threading.Event] = deque()
         self._call_began: float | None = None
         """When the store was called, while it has not answered."""
         self._thread = threading.Thread(target=self._run)
@@ -135,7 +135,9 @@ class BufferedSink:
         """Flush to the store, or else to the spill file, for some seconds at most, and close connections."""
         if (mover := self._mover) is not None:
             mover.join(_CLOSE_TIMEOUT)
-        if not self._flush_now(ends=True) and self._spill is not None:
+        if self._flush_now():
+            self.store.close()
+        elif self._spill is not None:
             # The thread waits for the store, which may take its batch as well: a store keeps each line once.
             self._is_spilled([*self._pending])
             self._move(0)
@@ -201,16 +203,12 @@ class BufferedSink:
         """
         return {**self._counters, "waiting": len(self._lines) + len(self._pending)}
 
-    def _flush_now(self, *, ends: bool = False) -> bool:
-        """Make the thread flush; return whether it did so within five seconds.
-
-        Args:
-            ends: whether to close connections afterwards. Not while others may use them to read or erase.
-        """
+    def _flush_now(self) -> bool:
+        """Make the thread flush; return whether it did so within five seconds."""
         if not self._thread.is_alive():  # no line was ever written
             return True
         flushed = threading.Event()
-        self._flushes.append((flushed, ends))
+        self._flushes.append(flushed)
         self._has_lines.set()
         self._is_full.set()
         return flushed.wait(_CLOSE_TIMEOUT)
@@ -297,16 +295,9 @@ class BufferedSink:
         return True
 
     def _run_mover(self) -> None:
-        """Move lines until memory is a quarter full."""
-        while self._move(self._relaxed_bytes // 2):
-            # Under the lock, so that a writer either leaves its lines to this thread or starts another.
-            with self._lock:
-                if self._bytes_in - self._bytes_out <= self._relaxed_bytes:
-                    self._mover = None
-                    return
-        self._sleep(_TIMEOUT)
-        with self._lock:
-            self._mover = None
+        """Move lines until memory is a quarter full. If the folder takes no more, end after a second."""
+        if not self._move(self._relaxed_bytes // 2):
+            self._sleep(_TIMEOUT)
 
     # The methods below run on the thread that writes to the store.
 
@@ -321,8 +312,6 @@ class BufferedSink:
             flushes = [self._flushes.popleft() for _ in range(len(self._flushes))]
             try:
                 self._work(now=bool(flushes))
-                if any(ends for _, ends in flushes):
-                    self.store.close()
             except Exception as error:  # noqa: BLE001 (no error may end the thread)
                 text = f"Access records are held back by an error.\n{format_exc()}"
                 warn_once("errors of writers", repr(error), text)  # it may come again twice a second
@@ -330,7 +319,7 @@ class BufferedSink:
             is_held = bool(self._pending) or self._bytes_in > self._bytes_out
             if is_held or (self._spill is not None and self._spill.is_waiting()):
                 self._has_lines.set()
-            for flushed, _ in flushes:
+            for flushed in flushes:
                 flushed.set()
 
     def _work(self, *, now: bool) -> None:
@@ -343,7 +332,8 @@ class BufferedSink:
         since = self._failing_since
         if since is not None and self._spill is not None and (now or time.monotonic() - since >= _TIMEOUT):
             if self._pending and self._is_spilled(self._pending):
-                self._pending_done()
+                self._done(self._pending)
+                self._pending = []
             if not self._pending:
                 self._move(0)
 
@@ -354,12 +344,9 @@ class BufferedSink:
             if self._pending:
                 if not self._is_stored(self._pending):
                     return False
-                self._pending_done()
+                self._done(self._pending)
+                self._pending = []
         return True
-
-    def _pending_done(self) -> None:
-        done, self._pending = self._pending, []
-        self._done(done)
 
     def _is_stored(self, batch: Sequence[Line]) -> bool:
         """Write a batch to the store; return False if it has to be retried."""
