@@ -86,13 +86,13 @@ on-other-pythons: $(VENV)/.test built
 		$$venv/bin/python -m pytest -m "$(TESTED)" $(ROWS) --numprocesses auto $(PARALLEL) $(ARGS) || exit 1; \
 	done
 
-# Do the tests notice a change? In a copy of the checkout; tests/mutation.toml names the module and its tests.
+# Do the tests of a room notice a change? In a copy of the checkout: see docs/mutation.md.
+SAMPLE ?= 60
+SECONDS ?= 900
 mutate: $(VENV)/.mutation built
 	rm -rf build/mutation && mkdir -p build/mutation
 	git ls-files -z | xargs -0 cp --parents --target-directory build/mutation
-	cd build/mutation && export PYTHONPATH=$$PWD PATH="$(abspath $(BIN)):$$PATH" && \
-		cosmic-ray init tests/mutation.toml session.sqlite && cosmic-ray exec tests/mutation.toml session.sqlite && \
-		cr-report --surviving-only --show-diff session.sqlite
+	cd build/mutation && PYTHONPATH=$$PWD $(abspath $(BIN))/python -m tests.support.mutate $(SAMPLE) $(SECONDS) $(ROOM)
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
