@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cookie_consent.base.addresses import address, local_path, outer_path
+from cookie_consent.base.addresses import address, host_name, local_path, outer_path
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,11 @@ def test_paths_work_without_root_path() -> None:
 @pytest.mark.parametrize(("root_path", "written"), [("", "/p"), ("/", "/p"), ("/app", "/app/p"), ("/app/", "/app/p")])
 def test_address_includes_mount_path(root_path: str, written: str) -> None:
     assert address(root_path, "/p") == written
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [(b"site.example:8000", "site.example"), (b"a" * 255 + b":8000", "a" * 255), (b"a" * 256, "(other)")],
+)
+def test_overlong_host_has_no_name_of_its_own(host: bytes, name: str) -> None:
+    assert host_name(host) == name

@@ -58,6 +58,8 @@ def refusing() -> tuple[str, str]:
         ([JSON], [], {"status": 304}, {}),
         ([HTML], [], {}, {**PRIVATE, "insert": ASKS}),
         ([("Content-Type", "TEXT/HTML")], [], {}, {**PRIVATE, "insert": Insert("ascii", asks=True, first=True)}),
+        ([("content-type", f"text/html;{' ' * 246}")], [], {}, {**PRIVATE, "insert": ASKS._replace(encoding="ascii")}),
+        ([("content-type", f"text/html;{' ' * 247}")], [], {}, {}),  # longer than what is kept of anybody
         ([HTML, ("content-disposition", "inline")], [], {}, {**PRIVATE, "insert": ASKS}),
         ([HTML, ("content-encoding", "identity")], [], {}, {**PRIVATE, "insert": ASKS}),
         ([HTML], [("sec-fetch-site", "same-origin")], {}, {**PRIVATE, "insert": Insert("utf-8", asks=True)}),
