@@ -1,20 +1,31 @@
-"""Tests of what the PostgreSQL and ClickHouse sinks share: each record is stored once, also through outages."""
+"""Tests of the PostgreSQL and ClickHouse sinks: each record is stored once, also through outages.
+
+If TEST_CLICKHOUSE_URL names a server, the tests use databases of their own there. Tests that stop a server start one.
+"""
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
+from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
 
-from cookie_consent.sinks import Store
-from cookie_consent.sinks.clickhouse import ClickHouseSink
+from cookie_consent.sinks import CannotEraseError, Store
+from cookie_consent.sinks.clickhouse import ClickHouseSink, ClickHouseStore
 from cookie_consent.sinks.columns import COLUMNS, COUNT_COLUMNS
-from cookie_consent.sinks.postgresql import PostgresqlSink
-from tests.support.sink_databases import DATABASES, Database, Server
+from cookie_consent.sinks.postgresql import PostgresqlSink, PostgresqlStore
+from tests.support.servers.clickhouse_server import IGNORES_DELETES, ClickHouseServer, ask
+from tests.support.servers.postgres import PrivateServer
+from tests.support.sink_databases import DATABASES, ClickHouseDatabase, Database, PostgresqlDatabase
 from tests.support.sink_lines import (
     TODAY,
     count_invalid_lines,
@@ -29,6 +40,9 @@ from tests.support.sink_lines import (
 )
 
 pytestmark = pytest.mark.server
+
+NOW = TODAY.timestamp()
+Server = PrivateServer | ClickHouseServer
 
 
 @pytest.fixture(params=["postgresql", "clickhouse"])
@@ -142,7 +156,7 @@ def test_invalid_lines_do_not_block_other_lines(store: Store, database: Database
             count_invalid_lines(partial(store.write, [good[0], bad, *good[1:], bad], [count_line(number, 1), bad])) == 3
         ), bad
     assert len(database.uids()) == 3 * len(database.bad_lines)
-    assert database.count_values() == [1] * len(database.bad_lines)
+    assert database.rows("SELECT value FROM access_counts") == [1] * len(database.bad_lines)
 
 
 def test_late_record_of_an_erased_visitor_is_not_stored(database: Database) -> None:
@@ -154,7 +168,7 @@ def test_late_record_of_an_erased_visitor_is_not_stored(database: Database) -> N
         assert [record["log.record.uid"][-1] for record in store.read("one")] == ["5"]
         assert len([*store.read("two")]) == 2
         assert store.erase("one") == 1
-        store.purge(TODAY.timestamp() + 10 * 86_400, timedelta(days=1))
+        store.purge(NOW + 10 * 86_400, timedelta(days=1))
         other.write([line(6, "one")], [])
         assert len([*store.read("one")]) == 1
 
@@ -163,13 +177,13 @@ def test_purge_deletes_old_records_and_drops_their_days(store: Store, database: 
     store.write([*(line(number, days=number) for number in range(6)), line(3, days=3)], [])
     store.write([line(8, days=3)], [count_line(1, 1), count_line(2, 1, days=4)])
     # Tomorrow, so that records that should stay are within the TTL, which follows the server's clock.
-    now, keep = TODAY.timestamp() + 24 * 60 * 60, timedelta(days=4, milliseconds=-4)
+    now, keep = NOW + 24 * 60 * 60, timedelta(days=4, milliseconds=-4)
     assert store.purge(now, keep, dry_run=True) == 3
     assert len(database.uids()) == 7
     assert store.purge(now, keep) == 3
     assert sorted(database.uids()) == sorted(uid(number) for number in (0, 1, 2, 8))
     assert database.days() == [partition_day(3), partition_day(2), partition_day(1), partition_day(0)]
-    assert database.count_uids() == ["abcdefghijklmnop-c1"]
+    assert database.rows("SELECT uid FROM access_counts") == ["abcdefghijklmnop-c1"]
     assert store.purge(now, keep) == 0
 
 
@@ -199,3 +213,196 @@ def test_place_names_the_database_without_credentials(
     sink: type[PostgresqlSink | ClickHouseSink], url: str, place: str
 ) -> None:
     assert sink(url).place == place
+
+
+# PostgreSQL alone
+
+
+@pytest.fixture
+def postgresql(postgres_url: str) -> PostgresqlDatabase:
+    return PostgresqlDatabase(postgres_url)
+
+
+@pytest.fixture
+def postgresql_store(postgresql: PostgresqlDatabase) -> Iterator[PostgresqlStore]:
+    with closing(postgresql.store()) as store:
+        yield store
+
+
+def test_frozen_connection_times_out(private_postgres: PrivateServer) -> None:
+    database = PostgresqlDatabase(private_postgres.new_database())
+    with closing(PostgresqlStore(database.url, limit=1)) as store:
+        store.write([line(1)], [])
+        (backend,) = database.rows(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        os.kill(backend, signal.SIGSTOP)
+        try:
+            with pytest.raises(psycopg.OperationalError):
+                store.write([line(2)], [])
+        finally:
+            os.kill(backend, signal.SIGCONT)
+        store.write([line(2)], [])
+        assert len(database.uids()) == 2
+
+
+def test_connecting_times_out_as_the_url_says(private_postgres: PrivateServer) -> None:
+    store = PostgresqlStore(f"{private_postgres.new_database()}?connect_timeout=2")
+    os.kill(private_postgres.pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(psycopg.OperationalError, match="timeout"):
+            store.write([line(1)], [])
+    finally:
+        os.kill(private_postgres.pid, signal.SIGCONT)
+
+
+def test_failed_table_creation_raises_error_of_postgresql(postgres_url: str) -> None:
+    with pytest.raises(psycopg.ProgrammingError):
+        PostgresqlStore(f"{postgres_url}?options=-csearch_path%3Dnowhere").write([line(1)], [])
+
+
+def test_each_plausible_day_has_a_partition(postgresql_store: PostgresqlStore, postgresql: PostgresqlDatabase) -> None:
+    plausible = [line(0), line(1, days=100), line(2, days=200), line(3, days=-1)]
+    wrong = ("1970-01-01T00:00:00.000Z", "2999-01-01T00:00:00.000Z", "infinity")
+    others = [line(10 + number, but={"time": time}) for number, time in enumerate(wrong)]
+    postgresql_store.write([*plausible, line(5, days=900), *others], [])
+    days = [partition_day(ago) for ago in (200, 100, 0, -1)]
+    assert postgresql.partitions() == [*days, "rest"]
+    assert postgresql.rows("SELECT count(*) FROM access_records_rest") == [4]
+    assert len(postgresql.uids()) == 8
+
+
+def test_new_partition_takes_records_from_the_default_partition(
+    postgresql_store: PostgresqlStore, postgresql: PostgresqlDatabase
+) -> None:
+    postgresql_store.write([line(1, days=900)], [])
+    for number, time in ((2, TODAY), (3, TODAY - timedelta(days=1))):
+        postgresql.do("INSERT INTO access_records (time, uid) VALUES (%s, %s)", time, f"early-{number}")
+    postgresql_store.write([line(4)], [])
+    partition = f"access_records_{partition_day(0)}"
+    found = postgresql.rows("SELECT uid FROM access_records WHERE tableoid = %s::regclass ORDER BY 1", partition)
+    assert found == [uid(4), "early-2"]
+    assert postgresql.rows("SELECT count(*) FROM access_records_rest") == [2]
+
+
+def test_partition_dropped_by_another_host_is_not_counted(
+    postgresql_store: PostgresqlStore, postgresql: PostgresqlDatabase
+) -> None:
+    postgresql_store.write([line(1, days=9), line(2)], [])
+    purged: list[int] = []
+    thread = threading.Thread(target=lambda: purged.append(postgresql_store.purge(NOW, timedelta(days=3))))
+    with psycopg.connect(postgresql.url) as other:
+        other.execute("SELECT pg_advisory_xact_lock(7077283941)")
+        other.execute(f"DROP TABLE access_records_{partition_day(9)}".encode())
+        thread.start()
+        waiting = "SELECT 1 FROM pg_locks WHERE NOT granted AND pid <> %s"
+        wait_for_server(lambda: postgresql.rows(waiting, other.info.backend_pid))
+    thread.join(60)
+    assert purged == [0]
+    assert postgresql.uids() == [uid(2)]
+
+
+def test_purge_also_deletes_from_the_default_partition(
+    postgresql_store: PostgresqlStore, postgresql: PostgresqlDatabase
+) -> None:
+    postgresql_store.write([line(8, but={"time": "1970-01-01T00:00:00.000Z"}), line(1)], [])
+    assert postgresql_store.purge(NOW, timedelta(days=3), dry_run=True) == 1
+    assert postgresql_store.purge(NOW, timedelta(days=3)) == 1
+    assert postgresql.uids() == [uid(1)]
+    assert postgresql.partitions() == [partition_day(0), "rest"]
+
+
+# ClickHouse alone
+
+
+@pytest.fixture
+def clickhouse_db(clickhouse_url: str) -> ClickHouseDatabase:
+    return ClickHouseDatabase(clickhouse_url)
+
+
+@pytest.fixture
+def clickhouse_store(clickhouse_db: ClickHouseDatabase) -> Iterator[ClickHouseStore]:
+    with closing(clickhouse_db.store()) as store:
+        yield store
+
+
+def test_merging_parts_removes_duplicate_records(
+    clickhouse_store: ClickHouseStore, clickhouse_db: ClickHouseDatabase
+) -> None:
+    for last in (200, 300):
+        clickhouse_store.write([line(number) for number in range(last)], [])
+    ask(clickhouse_db.url, "OPTIMIZE TABLE access_records FINAL")
+    assert len(clickhouse_db.rows("SELECT uid FROM access_records")) == 300
+
+
+def test_frozen_server_times_out(private_clickhouse: ClickHouseServer) -> None:
+    database = ClickHouseDatabase(private_clickhouse.new_database())
+    with closing(ClickHouseStore(database.url, limit=1)) as store:
+        store.write([line(1)], [])
+        private_clickhouse.freeze()
+        for _ in ("on a connection", "to connect"):
+            with pytest.raises(OperationalError):
+                store.write([line(2)], [])
+        private_clickhouse.thaw()
+    with closing(database.store()) as store:
+        store.write([line(2)], [])
+    assert len(database.uids()) == 2
+
+
+def test_failed_table_creation_raises_error_of_clickhouse(
+    clickhouse_store: ClickHouseStore, clickhouse_db: ClickHouseDatabase
+) -> None:
+    ask(clickhouse_db.url, "CREATE TABLE access_records_lines (of_somebody_else String) ENGINE = Null")
+    with pytest.raises(DatabaseError, match="UNKNOWN_IDENTIFIER"):
+        clickhouse_store.write([line(1)], [])
+
+
+def test_wrong_password_error_hides_the_password(clickhouse_url: str) -> None:
+    parts = urlsplit(clickhouse_url)
+    wrong = parts._replace(netloc=f"tester:secret@{parts.netloc.rpartition('@')[2]}").geturl()
+    with pytest.raises(DatabaseError) as error:
+        ClickHouseStore(wrong).write([line(1)], [])
+    assert "secret" not in str(error.value)
+    assert error.value.code == 516
+
+
+def test_clickhouses_scheme_uses_tls(clickhouse_url: str) -> None:
+    url = clickhouse_url.replace("clickhouse:", "clickhouses:", 1)
+    with pytest.raises(ClickHouseError, match=r"(?i)ssl"):
+        ClickHouseStore(url).write([line(1)], [])
+
+
+def test_erased_records_are_removed_from_disk(
+    clickhouse_store: ClickHouseStore, clickhouse_db: ClickHouseDatabase
+) -> None:
+    clickhouse_store.write([line(number, visitor) for number, visitor in enumerate(["one", "another"] * 20)], [])
+    clickhouse_store.write([line(50, days=3)], [])
+    clickhouse_store.erase("one")
+    masked = "SELECT count() FROM system.parts WHERE active AND database = currentDatabase() AND has_lightweight_delete"
+    wait_for_server(lambda: clickhouse_db.rows(masked) == [0])
+    assert clickhouse_db.days() == [partition_day(0)]
+
+
+def test_records_left_after_erasure_raise_cannot_erase_error(private_clickhouse: ClickHouseServer) -> None:
+    with closing(ClickHouseStore(private_clickhouse.new_database())) as store:
+        store.write([line(1), line(2)], [])
+        (private_clickhouse.folder / IGNORES_DELETES).touch()
+        with pytest.raises(CannotEraseError, match="still has 2 records"):
+            store.erase("one")
+
+
+def test_each_day_has_its_own_partition(clickhouse_store: ClickHouseStore, clickhouse_db: ClickHouseDatabase) -> None:
+    clickhouse_store.write([line(number, days=number) for number in range(-1, 120)], [])
+    clickhouse_store.write([line(500, but={"time": "1970-01-01T00:00:00.000Z"})], [])
+    assert (len(clickhouse_db.uids()), len(clickhouse_db.days())) == (122, 122)
+
+
+def test_purge_sets_the_ttl_of_the_tables(clickhouse_store: ClickHouseStore, clickhouse_db: ClickHouseDatabase) -> None:
+    limits = "SELECT extract(engine_full, 'TTL [^ ]+ . [^ ]+') FROM system.tables WHERE database = currentDatabase() "
+    limits += "AND name IN ('access_records', 'access_counts')"
+    clickhouse_store.write([line(1, days=4), line(2)], [])
+    for keep in (10, 10, 5):
+        assert clickhouse_store.purge(NOW, timedelta(days=keep)) == 0
+        assert clickhouse_db.rows(limits) == [f"TTL toDateTime(time) + toIntervalSecond({keep * 86400})"] * 2
+    clickhouse_store.purge(NOW, timedelta(days=3), dry_run=True)
+    assert clickhouse_db.rows(limits)[0].endswith(f"({5 * 86400})")

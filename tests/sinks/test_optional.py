@@ -5,11 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import duckdb
 import pytest
 
+from cookie_consent.sinks import optional
 from cookie_consent.sinks.optional import Connections, duckdb_connection, is_interruption
 
 EXIT = """
@@ -25,7 +27,9 @@ ENDLESS = "SELECT count(*) FROM range(1_000_000_000_000) AS a WHERE hash(a.range
 
 
 def test_exit_interrupts_query_and_refuses_new_connection() -> None:
-    connections, is_open, caught = Connections(), threading.Event(), list[Exception]()
+    connections = Connections()
+    is_open = threading.Event()
+    caught: list[str] = []
 
     def query() -> None:
         try:
@@ -33,7 +37,7 @@ def test_exit_interrupts_query_and_refuses_new_connection() -> None:
                 is_open.set()
                 connection.execute(ENDLESS).fetchall()
         except duckdb.Error as error:
-            caught.append(error)
+            caught.append(str(error))
 
     thread = threading.Thread(target=query)
     thread.start()
@@ -42,7 +46,7 @@ def test_exit_interrupts_query_and_refuses_new_connection() -> None:
     thread.join(60)
     query()
     assert len(caught) == 2
-    assert "Python ends" in str(caught[1])
+    assert "Python ends" in caught[1]
 
 
 def test_queries_are_interrupted_before_duckdb_waits_for_them_at_exit() -> None:
@@ -50,55 +54,38 @@ def test_queries_are_interrupted_before_duckdb_waits_for_them_at_exit() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
 
 
-def test_any_duckdb_error_during_exit_is_an_interruption(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_any_error_during_exit_is_an_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = duckdb.OperationalError("connection is busy with another call")
     assert is_interruption(duckdb.InterruptException("by DuckDB itself"))
-    assert not is_interruption(duckdb.OperationalError("connection is busy with another call"))
+    assert is_interruption(RuntimeError("Query interrupted"))
+    assert not is_interruption(error)
     ended = Connections()
     ended.end()
-    monkeypatch.setattr("cookie_consent.sinks.optional._connections", ended)
-    assert is_interruption(duckdb.OperationalError("connection is busy with another call"))
+    monkeypatch.setattr(optional, "_connections", ended)
+    assert is_interruption(error)
 
 
-def test_exit_waits_at_most_two_seconds_for_open_connection() -> None:
-    connections, paused = Connections(), list[float]()
-    with ExitStack() as stack:
-        stack.enter_context(connections.opened(duckdb.connect)).close()  # while it is being closed
+def test_exit_waits_at_most_two_seconds_for_a_connection_until_it_is_closed() -> None:
+    connections = Connections()
+    paused: list[float] = []
+
+    @contextmanager
+    def closing() -> Iterator[duckdb.DuckDBPyConnection]:
+        connection = duckdb.connect()
+        yield connection
+        connection.close()
         connections.end(paused.append)
-        assert sum(paused) == pytest.approx(2)
-    connections.end(paused.append)
-    assert len(paused) == 40
 
-
-def test_connection_counts_as_open_until_it_is_closed() -> None:
-    connections, closing, go_on, paused = Connections(), threading.Event(), threading.Event(), list[float]()
-
-    class Closing:
-        def __enter__(self) -> None:
-            pass
-
-        def __exit__(self, *_: object) -> None:
-            closing.set()
-            go_on.wait(20)
-
-    def use() -> None:
-        with connections.opened(Closing):
-            pass
-
-    thread = threading.Thread(target=use)
-    thread.start()
-    assert closing.wait(20)
-    connections.end(paused.append)
-    assert len(paused) == 40
-    go_on.set()
-    thread.join(60)
+    with connections.opened(closing):
+        pass
+    assert sum(paused) == pytest.approx(2)
     connections.end(paused.append)
     assert len(paused) == 40
 
 
 def test_forked_child_does_not_wait_for_queries_of_its_parent() -> None:
-    connections, paused = Connections(), list[float]()
+    connections = Connections()
+    paused: list[float] = []
     with connections.opened(duckdb.connect):
         connections.after_fork()
         connections.end(paused.append)
@@ -107,6 +94,6 @@ def test_forked_child_does_not_wait_for_queries_of_its_parent() -> None:
 
 def test_connection_shows_no_progress_and_installs_no_extension() -> None:
     with duckdb_connection({"threads": 1}) as connection:
-        names = ("enable_progress_bar", "autoinstall_known_extensions", "threads")
+        names = ("enable_progress_bar", "autoinstall_known_extensions", "autoload_known_extensions", "threads")
         settings = [connection.execute(f"SELECT current_setting('{name}')").fetchone()[0] for name in names]
-    assert settings == [False, False, 1]
+    assert settings == [False, False, False, 1]

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import psycopg
 from clickhouse_connect.driver.exceptions import DatabaseError
@@ -30,65 +30,6 @@ _BAD_LINES = (
     b'{"visitor":' + b"[" * 100_000 + b"\n",
 )
 """Lines that no database can store."""
-
-
-class Server(Protocol):
-    """A database server that tests may stop and start."""
-
-    def new_database(self) -> str:
-        """Make an empty database; return its URL."""
-
-    def start(self) -> None:
-        """Start the server."""
-
-    def stop(self) -> None:
-        """Stop the server in an orderly way."""
-
-    def kill(self) -> None:
-        """Kill the server."""
-
-
-class Database(Protocol):
-    """A database with the tables of a sink."""
-
-    @property
-    def url(self) -> str:
-        """Its URL."""
-
-    @property
-    def bad_lines(self) -> tuple[bytes, ...]:
-        """Lines that the database cannot store."""
-
-    @property
-    def table_missing(self) -> type[Exception]:
-        """The exception of a store whose table was dropped."""
-
-    def store(self) -> PostgresqlStore | ClickHouseStore:
-        """Return a new store for it."""
-
-    def sink(self, spill: Path) -> BufferedSink:
-        """Return a new sink for it."""
-
-    def uids(self) -> list[str]:
-        """Return the uid of each record."""
-
-    def days(self) -> list[str]:
-        """Return the partitions of single days, by their names."""
-
-    def columns(self, table: str) -> list[str]:
-        """Return the columns of a table."""
-
-    def count_values(self) -> list[int]:
-        """Return the value of each count."""
-
-    def count_uids(self) -> list[str]:
-        """Return the uid of each count."""
-
-    def count_sums(self) -> list[tuple[Any, ...]]:
-        """Return host, language, name, detail and the sum of the values of equal counts."""
-
-    def drop_records(self) -> None:
-        """Drop the table of records, and tables that depend on it."""
 
 
 @dataclass
@@ -139,12 +80,6 @@ class PostgresqlDatabase:
         named = "SELECT column_name FROM information_schema.columns WHERE table_name = %s ORDER BY ordinal_position"
         return self.rows(named, table)
 
-    def count_values(self) -> list[int]:
-        return self.rows("SELECT value FROM access_counts")
-
-    def count_uids(self) -> list[str]:
-        return self.rows("SELECT uid FROM access_counts")
-
     def count_sums(self) -> list[tuple[Any, ...]]:
         return self.rows(
             "SELECT host, language, name, detail, sum(value)::integer FROM access_counts GROUP BY 1, 2, 3, 4"
@@ -190,12 +125,6 @@ class ClickHouseDatabase:
         named = "SELECT name FROM system.columns WHERE database = currentDatabase() AND table = {table:String}"
         return self.rows(named, table=table)
 
-    def count_values(self) -> list[int]:
-        return self.rows("SELECT value FROM access_counts")
-
-    def count_uids(self) -> list[str]:
-        return self.rows("SELECT uid FROM access_counts")
-
     def count_sums(self) -> list[tuple[Any, ...]]:
         return self.rows("SELECT host, language, name, detail, sum(value) FROM access_counts FINAL GROUP BY 1, 2, 3, 4")
 
@@ -204,6 +133,7 @@ class ClickHouseDatabase:
             ask(self.url, f"DROP TABLE {name} SYNC")
 
 
+Database = PostgresqlDatabase | ClickHouseDatabase
 DATABASES: Mapping[str, type[PostgresqlDatabase] | type[ClickHouseDatabase]] = {
     "postgresql": PostgresqlDatabase,
     "clickhouse": ClickHouseDatabase,

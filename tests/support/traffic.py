@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import statistics
 import threading
 import time
 from contextlib import closing
@@ -94,12 +93,6 @@ class Traffic:
         """Wait until this many more pages were served."""
         most = len(self.pages) + count
         wait_until(lambda: len(self.pages) >= most)
-
-    def durations(self, began: float, ended: float) -> str:
-        """Return how long the pages took that were requested between two times (`time.monotonic`)."""
-        took = sorted((page.ended - page.began) * 1000 for page in self.pages if began <= page.began < ended)
-        assert took, "pages were requested in that time"
-        return f"{len(took)} pages: median {statistics.median(took):.1f} ms, longest {took[-1]:.1f} ms"
 
     def _consented(self) -> str:
         """Return the cookies of a visitor who has just accepted."""

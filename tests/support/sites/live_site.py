@@ -1,7 +1,7 @@
 """A site for real servers: ACCESS_LOG=access.jsonl python -m uvicorn --factory tests.support.sites.live_site:site.
 
 LEDGER is the URL of its ledger. Either may be missing. CLOCK is a file with the seconds by which the clock of the site
-is wrong; it may change. NOTES is a folder in which each process notes its writes.
+is wrong; it may change.
 """
 
 from __future__ import annotations
@@ -20,10 +20,8 @@ from starlette.routing import Route
 
 from cookie_consent import ConsentMiddleware
 from cookie_consent.sinks import open_sink
-from cookie_consent.sinks.buffered import BufferedSink
 from tests.support.asgi import PAGE, policy
 from tests.support.policies import KEY
-from tests.support.servers.noted_store import NotedStore
 
 
 async def _page(request: Request) -> Response:
@@ -99,9 +97,6 @@ def site() -> Starlette:
     app.state.go_on = asyncio.Event()
     app.state.waiting = 0
     app.state.sink = sink = open_sink(os.environ["ACCESS_LOG"]) if "ACCESS_LOG" in os.environ else None
-    if "NOTES" in os.environ:
-        assert isinstance(sink, BufferedSink), "its store can be replaced"
-        sink.store = NotedStore(sink.store, Path(os.environ["NOTES"]))
     app.add_middleware(
         ConsentMiddleware,
         policy=policy(),
