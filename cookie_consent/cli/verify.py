@@ -70,27 +70,24 @@ class _CitedDocuments:
             (kind, name): record_hash(content).hex() if isinstance(content, str) else ""
             for kind, name, content in documents
         }
-        # Document -> the whole hash that records state, or "" -> the first record that cites it so.
+        # Document -> how its hash has to begin, which is its name or the whole hash -> the first record that says so.
         self._citing: dict[Name, dict[str, int]] = {}
 
     def cite(self, number: int, record: Mapping[str, Any]) -> None:
         for field, kind in CITING.items():
             if name := record.get(field):
-                sha256 = str(record.get(f"{field}_sha256", ""))
+                sha256 = str(record.get(f"{field}_sha256") or name)
                 self._citing.setdefault((kind, name), {}).setdefault(sha256, number)
 
     def find_changes(self) -> Iterator[Finding]:
-        """Yield the documents whose hash is not that of their name, or not the one that a record states."""
+        """Yield the documents that have not the hash by which they are named, or by which a record cites them."""
         for (kind, name), sha256 in self._hashes.items():
             citing = self._citing.get((kind, name), {})
-            if not sha256 or not sha256.startswith(name):
-                first = min(citing.values(), default=None)
+            wrong = [number for stated, number in citing.items() if not sha256.startswith(stated)]
+            if wrong or not sha256.startswith(name):
+                first = min(wrong, default=None)
                 by = f"Record {first:,} is the first that cites it" if first else "No record cites it"
-                yield first, f"{_CITED[kind]} {name} was changed: it has no longer the hash that it is named by. {by}."
-                continue
-            for stated, number in citing.items():
-                if stated not in ("", sha256):
-                    yield number, f"{_CITED[kind]} {name} is another than the one that record {number:,} was given to."
+                yield first, f"{_CITED[kind]} {name} was changed: it has no longer the hash that it is cited by. {by}."
 
     def find_missing(self, ledger: Ledger) -> Iterator[Finding]:
         missing = {document: min(citing.values()) for document, citing in self._citing.items()}
@@ -165,10 +162,10 @@ def _read_roots(name: str, signer: Signer | None, findings: list[Finding]) -> It
 
 def _verify_ledger(ledger: SqlLedger, roots: Iterable[Root], dates: Chronology, findings: list[Finding]) -> Verified:
     """Verify the chain and its dates, the documents that records cite, and the database file."""
-    damages: list[Finding] = []
+    damages: dict[str, None] = {}
     # Before the chain: a document that is purged meanwhile is not missed then.
-    documents = _CitedDocuments(_read(ledger.cited(), "What records cite", damages))
-    size = sum(_read((count() for count in [ledger.size]), "The chain", []))
+    documents = _CitedDocuments(_read(ledger.cited(), damages))
+    size = next(_read((read() for read in [ledger.size]), damages), 0)
     with progress("records", size) as show:
 
         def inspect(number: int, record: Mapping[str, Any]) -> None:
@@ -177,20 +174,20 @@ def _verify_ledger(ledger: SqlLedger, roots: Iterable[Root], dates: Chronology, 
             if number % _SHOW_EACH == 0:
                 show(number)
 
-        verified = verify(_read(ledger.links(), "The chain", damages), roots, inspect)
+        verified = verify(_read(ledger.links(), damages), roots, inspect)
     # The queries here do not use every index, but export and erase do.
-    for damage in _read(ledger.damages(), "The database", damages):
-        findings.append((None, f"The database is damaged: {' '.join(damage.split())}."))
+    damages |= dict.fromkeys(_read(ledger.damages(), damages))
+    findings += [(None, f"The database is damaged: {' '.join(damage.split())}.") for damage in damages]
     if verified.wrong is not None:
         findings.append((verified.wrong, f"Record {verified.wrong:,} does not fit: {verified.why}."))
     findings += documents.find_changes()
     # In a damaged database, what cannot be read need not be missing.
-    findings += damages or documents.find_missing(ledger)
+    findings += [] if damages else documents.find_missing(ledger)
     return verified
 
 
-def _read(rows: Iterator[Row], what: str, damages: list[Finding]) -> Iterator[Row]:
-    """Yield rows until the database is damaged. The damage becomes a finding."""
+def _read(rows: Iterator[Row], damages: dict[str, None]) -> Iterator[Row]:
+    """Yield rows as far as the database is not damaged. The damage is added."""
     from sqlalchemy.exc import DatabaseError
 
     try:
@@ -199,7 +196,7 @@ def _read(rows: Iterator[Row], what: str, damages: list[Finding]) -> Iterator[Ro
         # Other errors, such as a locked file, say nothing about the records.
         if not getattr(error.orig, "sqlite_errorname", "").startswith("SQLITE_CORRUPT"):
             raise
-        damages.append((None, f"{what} cannot be read to the end: {first_line(error)}."))
+        damages[first_line(error)] = None
 
 
 def _describe(report: Mapping[str, Any]) -> Iterator[str]:

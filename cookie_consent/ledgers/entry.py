@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from cookie_consent.ledgers.chain import INDEXED_COLUMNS, TIMES, indexed_columns
+from cookie_consent.ledgers.chain import INDEXED_COLUMNS, TIMES, Link, chain_hash, indexed_columns, record_hash
 from cookie_consent.policy.policy import canonical_json
 
 
@@ -64,6 +65,35 @@ class Entry:
     def repeated_since(self) -> int:
         """The Unix time since which a record with the same "repeat_key" counts as this one, in seconds."""
         return int(self.columns["decided_at"]) - self.repeat_within
+
+
+def extend_chain(
+    number: int, last: bytes, stored: Iterable[tuple[str, int, str]], entries: Sequence[Entry]
+) -> tuple[list[str], list[Link]]:
+    """Return the JSON of the record that each entry becomes, which is an earlier one if it repeats that; and new links.
+
+    Args:
+        number: the number of the last record.
+        last: its chain hash.
+        stored: the repeat key, time and JSON of stored records, oldest first; at least of those with the entries' keys.
+        entries: the records to append.
+    """
+    known = defaultdict[str, list[tuple[int, str]]](list)
+    for key, decided_at, document in stored:
+        known[key].append((decided_at, document))
+    kept = list[str]()
+    links = list[Link]()
+    for entry in entries:
+        alike = known[entry.columns["repeat_key"]]
+        first = next((document for decided_at, document in alike if decided_at >= entry.repeated_since), None)
+        if first is None:
+            first = entry.text
+            own = record_hash(first)
+            last = chain_hash(last, own)
+            links.append(Link(number + len(links) + 1, first, own, last, entry.columns))
+            alike.append((entry.columns["decided_at"], first))
+        kept.append(first)
+    return kept, links
 
 
 def can_be_kept(text: object) -> bool:

@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 from cookie_consent.base.clock import rfc3339
-from cookie_consent.ledgers.chain import CITING, START, Link, chain_hash, indexed_columns, record_hash, removal
+from cookie_consent.ledgers.chain import CITING, START, Link, indexed_columns, removal
 from cookie_consent.ledgers.chronology import shortest_keep_days
-from cookie_consent.ledgers.entry import Entry, Removal
+from cookie_consent.ledgers.entry import Entry, Removal, extend_chain
 from cookie_consent.ledgers.requests import Requests
 from cookie_consent.policy.policy import canonical_json
 
@@ -78,13 +78,18 @@ class MemoryLedger:
     ) -> Removal:
         """Remove the records of a consent id, or those that are due."""
         with self._changes:
-            gone = [link for link in self._links if _is_due(link.columns, now, consent_id)]
-            staying = [link for link in self._links if not _is_due(link.columns, now, consent_id)]
-            left = {kind: _find_cited(kind, staying, documents) for kind, documents in self._cited.items()}
-            removed = {kind: len(self._cited[kind]) - len(documents) for kind, documents in left.items()}
+            links = [_empty(link) if _is_due(link.columns, now, consent_id) else link for link in self._links]
+            gone = [link for link, left in zip(self._links, links, strict=True) if link is not left]
+            names = {link.columns[name] for link in links for name in CITING}
+            cited = {
+                kind: {name: content for name, content in documents.items() if name in names}
+                for kind, documents in self._cited.items()
+            }
+            removed = {kind: len(self._cited[kind]) - len(cited[kind]) for kind in cited}
             if not dry_run:
-                self._cited = left
-                self._remove(gone, int(now), "retention" if consent_id is None else "erasure", make_id)
+                self._links = links
+                self._cited = cited
+                self._note_removal(gone, int(now), "retention" if consent_id is None else "erasure", make_id)
         return Removal(len(gone), **removed)
 
     def last_removal(self, until: float | None = None) -> float | None:
@@ -95,30 +100,26 @@ class MemoryLedger:
         """Do nothing: there is nothing to release."""
 
     def _append(self, entry: Entry) -> str:
-        for link in self._links:
-            columns = link.columns
-            is_same = columns["repeat_key"] == entry.columns["repeat_key"]
-            if link.document and is_same and columns["decided_at"] >= entry.repeated_since:
-                return link.document
+        last = self._links[-1].chain_hash if self._links else START
+        stored = (
+            (entry.columns["repeat_key"], link.columns["decided_at"], link.document)
+            for link in self._links
+            if link.document and link.columns["repeat_key"] == entry.columns["repeat_key"]
+        )
+        (kept,), links = extend_chain(len(self._links), last, stored, [entry])
         policies = {version: canonical_json(policy).decode() for version, policy in entry.policies.items()}
-        given = {"policies": policies, "texts": entry.texts}
-        cited = {kind: {**given[kind], **documents} for kind, documents in self._cited.items()}
-        names = [(entry.columns[name], kind) for name, kind in CITING.items()]
-        unknown = [name for name, kind in names if name and name not in cited[kind]]
-        if unknown:
-            raise ValueError(f"ledger: the record cites what is neither kept nor given: {', '.join(unknown)}")
-        before = self._links[-1].chain_hash if self._links else START
-        hash_ = record_hash(entry.text)
-        number = len(self._links) + 1
-        self._links.append(Link(number, entry.text, hash_, chain_hash(before, hash_), entry.columns))
+        given = {"policies": policies, "texts": entry.texts} if links else {}
+        cited = {kind: {**given.get(kind, {}), **documents} for kind, documents in self._cited.items()}
+        for name, kind in CITING.items():
+            if links and entry.columns[name] not in {None, *cited[kind]}:
+                raise ValueError(f"ledger: the record cites what is neither kept nor given: {entry.columns[name]}")
+        self._links += links
         self._cited = cited
-        return entry.text
+        return kept
 
-    def _remove(self, gone: list[Link], now: int, reason: str, make_id: Callable[[], str]) -> None:
+    def _note_removal(self, gone: list[Link], now: int, reason: str, make_id: Callable[[], str]) -> None:
         if reason == "retention":
             self._retention_ran.append(now)
-        for link in gone:
-            self._links[link.number - 1] = replace(link, document=None, columns=indexed_columns({}))
         if gone:
             kept_days = shortest_keep_days(link.document for link in gone) if reason == "retention" else None
             numbers = [link.number for link in gone]
@@ -131,7 +132,5 @@ def _is_due(columns: Mapping[str, Any], now: float, consent_id: str | None) -> b
     return columns["keep_until"] is not None and bool(columns["keep_until"] <= now)
 
 
-def _find_cited(kind: str, links: list[Link], documents: Mapping[str, str]) -> dict[str, str]:
-    """Return the policies or texts that any of these records cites."""
-    names = {link.columns[name] for link in links for name, of in CITING.items() if of == kind}
-    return {name: content for name, content in documents.items() if name in names}
+def _empty(link: Link) -> Link:
+    return replace(link, document=None, columns=indexed_columns({}))

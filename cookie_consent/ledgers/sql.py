@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -40,15 +39,13 @@ from cookie_consent.ledgers.chain import (
     START,
     Link,
     Verified,
-    chain_hash,
     is_intact,
-    record_hash,
     removal,
     verify,
 )
 from cookie_consent.ledgers.chronology import shortest_keep_days
 from cookie_consent.ledgers.committer import Committer
-from cookie_consent.ledgers.entry import Entry, Removal, can_be_kept
+from cookie_consent.ledgers.entry import Entry, Removal, can_be_kept, extend_chain
 from cookie_consent.ledgers.requests import DeskRequest, Requests
 from cookie_consent.ledgers.tables import POLICIES, RECORDS, REMOVALS, REQUESTS, TEXTS
 from cookie_consent.policy.parts import RequestRules
@@ -279,7 +276,7 @@ class SqlLedger:
                     # In order, so that two processes cannot wait for each other.
                     named = [{"name": name, "content": documents[name]} for name in sorted(documents)]
                     connection.execute(statement, named)
-            stored = _extend_chain(connection, entries)
+            stored = _append(connection, entries)
         # Those of this batch alone, so that the set stays small. Most records cite what the one before them does.
         self._cited = {name for entry in entries for name in (*entry.policies, *entry.texts)}
         return stored
@@ -307,7 +304,7 @@ class SqlLedger:
         kept_days = shortest_keep_days(row.document for row in rows) if reason == "retention" else None
         connection.execute(update(RECORDS).where(RECORDS.c.number.in_(numbers)).values(_EMPTY))
         entry = Entry(document=removal(record_id, reason, numbers, rfc3339(now), kept_days))
-        _extend_chain(connection, [entry])
+        _append(connection, [entry])
 
     def _would_remove(self, candidates: Select[Any], condition: ColumnElement[bool]) -> Removal:
         count = 0
@@ -380,29 +377,20 @@ def _in_pages(query: Select[Any]) -> Select[Any]:
     return query.execution_options(yield_per=_PAGE_SIZE)
 
 
-def _extend_chain(connection: Connection, entries: Sequence[Entry]) -> list[str]:
+def _append(connection: Connection, entries: Sequence[Entry]) -> list[str]:
     """Append records in a transaction that excludes other writers; return the stored one for each, as JSON."""
     number, last = connection.execute(_END).one_or_none() or (0, START)
-    earlier = defaultdict[str, list[tuple[int, str]]](list)
     keys = sorted({entry.columns["repeat_key"] for entry in entries})
-    for key, decided_at, document in connection.execute(_WITH_KEYS, {"keys": keys}):
-        earlier[key].append((decided_at, document))
-    stored = list[str]()
-    added = list[dict[str, Any]]()
-    for entry in entries:
-        known = earlier[entry.columns["repeat_key"]]
-        first = next((document for decided_at, document in known if decided_at >= entry.repeated_since), None)
-        if first is None:
-            first = entry.text
-            number += 1
-            own = record_hash(first)
-            last = chain_hash(last, own)
-            added.append({**entry.columns, "number": number, "document": first, "record_hash": own, "chain_hash": last})
-            known.append((entry.columns["decided_at"], first))
-        stored.append(first)
-    if added:
-        connection.execute(_ADD, added)
+    alike = connection.execute(_WITH_KEYS, {"keys": keys})
+    stored, links = extend_chain(number, last, alike, entries)
+    if links:
+        connection.execute(_ADD, [_row(link) for link in links])
     return stored
+
+
+def _row(link: Link) -> dict[str, Any]:
+    own = {"number": link.number, "record_hash": link.record_hash, "chain_hash": link.chain_hash}
+    return {**link.columns, **own, "document": link.document}
 
 
 def _link(row: Row[Any]) -> Link:
