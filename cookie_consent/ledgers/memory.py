@@ -108,8 +108,8 @@ class MemoryLedger:
         )
         (kept,), links = extend_chain(len(self._links), last, stored, [entry])
         policies = {version: canonical_json(policy).decode() for version, policy in entry.policies.items()}
-        given = {"policies": policies, "texts": entry.texts} if links else {}
-        cited = {kind: {**given.get(kind, {}), **documents} for kind, documents in self._cited.items()}
+        given = {"policies": policies, "texts": entry.texts}
+        cited = {kind: {**given[kind], **documents} for kind, documents in self._cited.items()}
         for name, kind in CITING.items():
             if links and entry.columns[name] not in {None, *cited[kind]}:
                 raise ValueError(f"ledger: the record cites what is neither kept nor given: {entry.columns[name]}")

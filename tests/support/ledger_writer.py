@@ -1,15 +1,13 @@
-"""Consent records for ledgers, and a process that appends or removes some when a line comes on standard input.
+"""Consent records for ledgers, and a process that appends some when a line comes on standard input.
 
 python -m tests.support.ledger_writer open URL
 python -m tests.support.ledger_writer append URL CONSENT_ID COUNT [KEY]     with KEY, also repeated records
-python -m tests.support.ledger_writer remove URL NOW
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 import secrets
 import subprocess
 import sys
@@ -18,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from cookie_consent.base.clock import rfc3339
-from cookie_consent.ledgers import Entry, open_ledger, sql
+from cookie_consent.ledgers import Entry, Ledger, open_ledger
+from cookie_consent.ledgers.chain import Root, Verified, verify
 from cookie_consent.policy.policy import canonical_json
 from tests.support.policies import NOW
 
-RECORDS_AT_ONCE = "RECORDS_AT_ONCE"
-"""The environment variable that says how many records a removal reads and removes at once."""
 ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-m", "tests.support.ledger_writer"]
 POLICY = {"site": {"name": "Example Registry"}, "purposes": [{"id": "analytics"}]}
 SHOWN_TEXT, PREVAILING_TEXT = "<p>May we count visits?</p>", "<p>訪問を数えてもよいですか。</p>"
 
@@ -82,11 +80,27 @@ def entry(
     )
 
 
+def append(ledger: Ledger, *entries: Entry) -> list[Any]:
+    """Append records all at once; return for each the stored record, or the error."""
+
+    async def append_all() -> list[Any]:
+        return [*await asyncio.gather(*map(ledger.append, entries), return_exceptions=True)]
+
+    return asyncio.run(append_all())
+
+
+def verify_intact(ledger: Ledger, *roots: Root) -> Verified:
+    """Return what the chain of a ledger proves; it must be intact."""
+    found = verify(ledger.links(), roots)
+    assert found.wrong is None, found
+    return found
+
+
 def run_writers(*each: Sequence[object]) -> list[str]:
     """Run several of these processes, started at the same moment; return their output."""
     running = [
         subprocess.Popen(
-            [sys.executable, "-m", "tests.support.ledger_writer", *map(str, arguments)],
+            [*COMMAND, *map(str, arguments)],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -108,21 +122,18 @@ def run_writers(*each: Sequence[object]) -> list[str]:
 
 def main(what: str, url: str, *arguments: str) -> None:
     """Run the command, and write its result."""
-    sql._PAGE_SIZE = int(os.environ.get(RECORDS_AT_ONCE, sql._PAGE_SIZE))
     if what != "open":
         ledger = open_ledger(url)
     write_line("ready")
     sys.stdin.readline()
     if what == "open":
         ledger = open_ledger(url)
-    elif what == "remove":
-        write_line(ledger.remove(now=float(arguments[0]), make_id=new_id).records)
     else:
         consent_id, count, key = (*arguments, "")[:3]
 
         async def append() -> None:
             for number in range(int(count)):
-                await ledger.append(entry(consent_id))
+                write_line((await ledger.append(entry(consent_id)))["record_id"])
                 if key:
                     write_line((await ledger.append(entry("shared", key=f"{key}{number}", within=60)))["record_id"])
 
