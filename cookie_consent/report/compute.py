@@ -67,8 +67,7 @@ def report(
         ValueError: an argument is wrong; the message says what is allowed.
         UnreadableError: the access log cannot be read; the message says why.
     """
-    now = rest.pop("now", None)
-    now = time.time() if now is None else now
+    now = rest.pop("now", None) or time.time()
     seen = rest.pop("seen", lambda done: None)
     may_be_new = rest.pop("may_be_new", False)
     memory = rest.pop("memory", None)
@@ -79,40 +78,48 @@ def report(
         before, sizes = _earlier(engine, earlier) if earlier else (None, {})
         seen(1)
         figures = without_few(_figures(engine, question, sizes, seen), question.where, question.threshold)
-        figures["unreadable_files"] = [
-            {"file": str(each.path), "problem": each.problem} for each in engine.damaged if not each.lines
-        ]
-        figures["unreadable_lines"] = [
-            {"file": str(each.path), "lines": each.lines} for each in engine.damaged if each.lines
-        ]
+        files = [{"file": str(each.path), "problem": each.problem} for each in engine.damaged if not each.lines]
+        lines = [{"file": str(each.path), "lines": each.lines} for each in engine.damaged if each.lines]
     figures["range"]["generated_at"] = rfc3339(now)
-    figures["compare"] = before
-    return figures
+    return {**figures, "compare": before, "unreadable_files": files, "unreadable_lines": lines}
 
 
 def _figures(
     engine: Engine, question: Question, sizes: Mapping[str, Before], seen: Callable[[int], object]
 ) -> dict[str, Any]:
     given = question.given
-    figures = _totals(engine, question)
+    totals = _totals(engine, question)
     seen(2)
-    figures["by_day"] = _over_time(engine, question, "by_day", DAY)
-    figures["by_step"] = _by_step(engine, question, figures["by_day"])
-    figures["by_hour"] = _over_time(engine, question, "by_hour", HOUR_OF_DAY)
+    by_day = _over_time(engine, question, BY_NAME["by_day"], DAY)
+    over_time = {
+        "by_day": by_day,
+        "by_step": _by_step(engine, question, by_day),
+        "by_hour": _over_time(engine, question, BY_NAME["by_hour"], HOUR_OF_DAY),
+    }
     seen(3)
     merged = 0
+    lists: dict[str, list[Row]] = {}
     for step, figure in enumerate(LISTS, 4):
-        figures[figure.name], small = list_rows(engine, figure, given, sizes.get(figure.name))
+        lists[figure.name], small = list_rows(engine, figure, given, sizes.get(figure.name))
         merged += small
         seen(step)
-    figures["retention"] = retention(engine.rows("retention", given), question.until, question.threshold)
-    figures["goals"], few_in_goals = _goals(engine, question, figures["sessions"])
-    figures["funnels"], few_in_funnels = _funnels(engine, question)
-    consent = engine.rows("measured", given, figure=BY_NAME["consent_by_day"], step=DAY)
-    figures["consent_by_day"] = _course(question, BY_NAME["consent_by_day"], DAY, consent)
+    goals, few_in_goals = _goals(engine, question, totals["sessions"])
+    funnels, few_in_funnels = _funnels(engine, question)
+    figures = {
+        **totals,
+        **over_time,
+        **lists,
+        "retention": retention(engine.rows("retention", given), question.until, question.threshold),
+        "goals": goals,
+        "funnels": funnels,
+        "consent_by_day": _over_time(engine, question, BY_NAME["consent_by_day"], DAY),
+        "small_groups": {
+            "threshold": question.threshold,
+            "merged": merged + few_in_goals + few_in_funnels,
+            "withheld": False,
+        },
+    }
     seen(STEPS)
-    merged += few_in_goals + few_in_funnels
-    figures["small_groups"] = {"threshold": question.threshold, "merged": merged, "withheld": False}
     return figures
 
 
@@ -120,14 +127,16 @@ def _earlier(engine: Engine, question: Question) -> tuple[dict[str, Any], Mappin
     """Return the totals of an earlier period, with its figures by step, and by the name of a list its numbers."""
     question = replace(question, goals=Goals())
     totals = _totals(engine, question)
-    totals["range"] = {name: totals["range"][name] for name in ("from", "to")}
-    totals["range"]["to_time"] = question.end_time
-    by_day = _over_time(engine, question, "by_day", DAY)
-    # Records of days before may be purged.
-    totals["recorded_from"] = next((row["day"] for row in by_day if row["views"]), None)
-    totals["by_step"] = _by_step(engine, question, by_day)
+    by_day = _over_time(engine, question, BY_NAME["by_day"], DAY)
+    figures = {
+        **totals,
+        "range": {"from": totals["range"]["from"], "to": totals["range"]["to"], "to_time": question.end_time},
+        # Records of days before may be purged.
+        "recorded_from": next((row["day"] for row in by_day if row["views"]), None),
+        "by_step": _by_step(engine, question, by_day),
+    }
     sizes = {figure.name: list_sizes(engine, figure, question.given) for figure in LISTS}
-    return without_few(totals, question.where, question.threshold), sizes
+    return without_few(figures, question.where, question.threshold), sizes
 
 
 def _totals(engine: Engine, question: Question) -> dict[str, Any]:
@@ -178,43 +187,34 @@ def _share(engine: Engine, question: Question, given: Given) -> dict[str, int | 
     return {**known, "share": ratio(known["views_recorded"], known["views"])}
 
 
-def _over_time(engine: Engine, question: Question, name: str, step: str) -> list[Row]:
-    """Return visitors, sessions and views by steps of time.
+def _over_time(engine: Engine, question: Question, figure: Figure, step: str, given: Given | None = None) -> list[Row]:
+    """Return a row for each step of the range; that of a step without anything counted has zeros.
 
-    In a segment, a step of few visitors has none of them: it is as small a segment as one that a question about this
-    step alone would choose. Counts of all pages know no segments.
+    In a segment, a step of few visitors has no views and sessions: it is as small a segment as one that a question
+    about it alone would choose. Counts of all pages know no segments.
     """
-    figure = BY_NAME[name]
-    if not question.where:  # then nobody asks how many people a number stands for
+    if figure.table == "moments" and not question.where:  # then nobody asks how many people a number stands for
         figure = replace(figure, measures=tuple(replace(column, people="") for column in figure.measures))
-    found = engine.rows("measured", question.given, figure=figure, step=step)
-    if not question.where:
-        return _course(question, figure, step, found)
-    found = [row | dict.fromkeys(f"row_{name}" for name in _OF_COUNTS) for row in found]
-    return _course(question, figure, step, found, question.threshold)
+    found = engine.rows("measured", given or question.given, figure=figure, step=step)
+    if question.where:
+        found = [row | dict.fromkeys(f"row_{name}" for name in _OF_COUNTS) for row in found]
+    by_step = {number(row["label"]): row for row in found}
+    nothing = {f"row_{column.key}": 0 for column in figure.measures if column.key not in _OF_COUNTS}
+    nothing |= {f"people_{column.key}": 0 for column in figure.measures}
+    places: Iterable[tuple[int, int | str]] = zip(range(24), range(24), strict=True)
+    if step != HOUR_OF_DAY:
+        places = numbered(step, question.days, question.local_time, question.time_zone)
+    key = figure.names[0].key
+    return [
+        {key: begin, **measures(figure, by_step.get(place, nothing), question.threshold)} for place, begin in places
+    ]
 
 
 def _by_step(engine: Engine, question: Question, by_day: list[Row]) -> list[Row]:
     """Return visitors, sessions and views by the steps of the question; for steps of a day, those that are known."""
     if question.steps != DAY:
-        return _over_time(engine, question, "by_step", question.steps)
-    rows = list[Row]()
-    for row in by_day:
-        counted = dict(row)
-        rows.append({"from": counted.pop("day"), **counted})
-    return rows
-
-
-def _course(question: Question, figure: Figure, step: str, found: list[Row], threshold: int = 1) -> list[Row]:
-    """Return a row for each step of the range; that of a step without anything counted has zeros."""
-    by_step = {number(row["label"]): row for row in found}
-    nothing = {f"row_{column.key}": 0 for column in figure.measures if column.key not in _OF_COUNTS}
-    nothing |= {f"people_{column.key}": 0 for column in figure.measures}
-    key = figure.names[0].key
-    places: Iterable[tuple[int, int | str]] = zip(range(24), range(24), strict=True)
-    if step != HOUR_OF_DAY:
-        places = numbered(step, question.days, question.local_time, question.time_zone)
-    return [{key: begin, **measures(figure, by_step.get(place, nothing), threshold)} for place, begin in places]
+        return _over_time(engine, question, BY_NAME["by_step"], question.steps)
+    return [{"from": row["day"], **{name: value for name, value in row.items() if name != "day"}} for row in by_day]
 
 
 def _goals(engine: Engine, question: Question, sessions: int) -> tuple[list[Row], int]:
@@ -240,8 +240,7 @@ def _goal_rows(engine: Engine, question: Question, figure: Figure, given: Given)
     if figure.is_list:
         rows, small = list_rows(engine, figure, given)
         return rows, small + sum(row["reached"] is None for row in rows)
-    found = engine.rows("measured", given, figure=figure, step=question.steps)
-    return _course(question, figure, question.steps, found, question.threshold), 0
+    return _over_time(engine, question, figure, question.steps, given), 0
 
 
 def _funnels(engine: Engine, question: Question) -> tuple[list[Row], int]:

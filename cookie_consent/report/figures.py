@@ -141,18 +141,13 @@ _CAMPAIGN = (
 _EVENT = Column("event", "Event", "text", "event")
 _PROPERTY = Column("property", "Property", "text", "key")
 
-_DEVICE = Column("device", "Device", "text", "CASE WHEN device = '' THEN '(unknown)' ELSE device END")
-_BROWSER = Column("browser", "Browser", "text", "CASE WHEN browser = '' THEN '(unknown)' ELSE browser END")
 _HOST = Column("host", "Host", "text", "host")
-_SYSTEM = Column("os", "System", "text", "CASE WHEN os = '' THEN '(unknown)' ELSE os END")
 
 _VISITORS = Column("visitors", "Visitors", sql="count(DISTINCT visitor)")
 _SESSIONS = Column("sessions", "Sessions", sql="count(*)")
 _VIEWS = Column("views", "Views", sql="sum(views)")
 _REQUESTS = Column("requests", "Requests", sql="count(*)")
 _EVENTS = Column("events", "Events", sql="count(*)")
-_TIMES = Column("times", "Times", sql="count(*)")
-_BOUNCES = Column("bounces", "Bounces", sql="sum(bounced)")
 _REACHED = Column(
     "reached",
     "Reached it",
@@ -163,7 +158,6 @@ _REACHED = Column(
 _CONVERSION = Column("conversion", "Conversion", "percent", derive=_share_of("reached", "sessions"), style="line")
 _P50 = Column("p50_ms", "Half took no longer (p50)", "ms", "duration_ms", 0.5)
 _P95 = Column("p95_ms", "95 % took no longer (p95)", "ms", "duration_ms", 0.95)
-_P99 = Column("p99_ms", "99 % took no longer (p99)", "ms", "duration_ms", 0.99)
 _ANSWERS = {
     "asked": Column("asked", "Asked"),
     "asked_first": Column("asked_first", "Asked first"),
@@ -263,8 +257,6 @@ def _requests_with(digit: int) -> str:
 _ALL_ANSWERS = ("asked", "granted", "refused", "partial", "withdrawn", "changed", "signal")
 _OF_LANGUAGES = ("asked", "granted", "refused", "partial", "withdrawn", "changed")
 _OF_QUESTIONS = ("asked", "asked_first", "granted", "refused", "partial", "changed")
-_OF_DEVICES = ("asked", "asked_first", "granted", "changed")
-_OF_PURPOSES = ("asked", "granted", "refused", "withdrawn", "changed")
 CONSENT = Figure(
     name="consent",
     title="What was answered",
@@ -366,7 +358,7 @@ FIGURES = (
         names=(replace(_PATH, sql="entry_path"),),
         measures=(
             _SESSIONS,
-            _BOUNCES,
+            Column("bounces", "Bounces", sql="sum(bounced)"),
             Column("bounce_rate", "Bounce rate", "percent", derive=_share_of("bounces", "sessions")),
         ),
         table="sessions",
@@ -386,7 +378,7 @@ FIGURES = (
         title="From page to page",
         section="content",
         names=(_PATH, Column("next", "Next page", "text", "next_path")),
-        measures=(_TIMES, _VISITORS),
+        measures=(Column("times", "Times", sql="count(*)"), _VISITORS),
         table="pairs",
         between=(" → ",),
         filter="page",
@@ -564,9 +556,33 @@ FIGURES = (
         names=(Column("week", "Week from", "time"),),
         measures=(Column("visitors", "New visitors"),),
     ),
-    Figure("devices", "Devices", "machines", (_DEVICE,), (_VISITORS, _VIEWS), "viewers", filter="device"),
-    Figure("browsers", "Browsers", "machines", (_BROWSER,), (_VISITORS, _VIEWS), "viewers", filter="browser"),
-    Figure("systems", "Operating systems", "machines", (_SYSTEM,), (_VISITORS, _VIEWS), "viewers", filter="os"),
+    Figure(
+        "devices",
+        "Devices",
+        "machines",
+        (Column("device", "Device", "text", "CASE WHEN device = '' THEN '(unknown)' ELSE device END"),),
+        (_VISITORS, _VIEWS),
+        "viewers",
+        filter="device",
+    ),
+    Figure(
+        "browsers",
+        "Browsers",
+        "machines",
+        (Column("browser", "Browser", "text", "CASE WHEN browser = '' THEN '(unknown)' ELSE browser END"),),
+        (_VISITORS, _VIEWS),
+        "viewers",
+        filter="browser",
+    ),
+    Figure(
+        "systems",
+        "Operating systems",
+        "machines",
+        (Column("os", "System", "text", "CASE WHEN os = '' THEN '(unknown)' ELSE os END"),),
+        (_VISITORS, _VIEWS),
+        "viewers",
+        filter="os",
+    ),
     Figure(
         name="countries",
         title="Countries, where they are known",
@@ -629,10 +645,17 @@ FIGURES = (
         people=_people_of((*_OF_LANGUAGES, "asked_first")),
         drawing="parts",
     ),
-    _consent_by("purpose", "Consent by purpose", "Purpose", _OF_PURPOSES, _UNANSWERED, _YES_OF_ANSWERS),
+    _consent_by(
+        "purpose",
+        "Consent by purpose",
+        "Purpose",
+        ("asked", "granted", "refused", "withdrawn", "changed"),
+        _UNANSWERED,
+        _YES_OF_ANSWERS,
+    ),
     _consent_by("policy", "Consent by version of the policy", "Version", _OF_QUESTIONS, _UNANSWERED, _YES_OF_ANSWERS),
     _consent_by(
-        "device", "Consent by device", "Device", _OF_DEVICES, _YES_OF_QUESTIONS
+        "device", "Consent by device", "Device", ("asked", "asked_first", "granted", "changed"), _YES_OF_QUESTIONS
     ),  # unknown of those who said no
     _consent_by(
         "prefix", "Consent by first part of the path", "Path begins with", _OF_QUESTIONS, _UNANSWERED, _YES_OF_ANSWERS
@@ -701,7 +724,7 @@ FIGURES = (
             Column("5xx", "5xx, failed", sql=_requests_with(5), style="strong"),
             _P50,
             _P95,
-            _P99,
+            Column("p99_ms", "99 % took no longer (p99)", "ms", "duration_ms", 0.99),
         ),
         table="records",
         condition=_REQUESTED,

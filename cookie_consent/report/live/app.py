@@ -17,6 +17,7 @@ from queue import SimpleQueue
 from threading import Thread, main_thread
 from typing import Any, TypeAlias
 
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route, Router
@@ -27,7 +28,7 @@ from cookie_consent.base.threads import call_after_fork, wait_for_result
 from cookie_consent.report import UnreadableError, report
 from cookie_consent.report.engines.engine import parse_memory
 from cookie_consent.report.page.page import STYLE_SOURCE, live_page
-from cookie_consent.report.question import LAST_DAYS, Question, parse_day
+from cookie_consent.report.question import LAST_DAYS, parse_day
 from cookie_consent.report.settings import Settings, read_settings
 from cookie_consent.report.where import MOST_FILTERS, parse_filter
 
@@ -38,8 +39,8 @@ MOST_PAGES = 16
 _LONGEST_END = 2.0
 """How long the process waits at its end for a running report, in seconds."""
 
-Asked: TypeAlias = tuple[tuple[str, str], ...]
-"""A question: the fields of the form."""
+Asked: TypeAlias = tuple[tuple[str, str | tuple[str, ...]], ...]
+"""A question: the fields of the form, the filters as "where", and the day on which it is asked as "today"."""
 Authorize: TypeAlias = Callable[[Request], bool | Awaitable[bool]]
 Make: TypeAlias = Callable[..., Mapping[str, Any]]
 
@@ -175,16 +176,12 @@ def report_app(
     async def show(request: Request) -> Response:
         if not await _may_see(request, authorize):
             return _page(request, 403, live_page(None, None, "You may not see this report."))
-        asked = form_values(request.query_params)
-        # One filter too many is enough to refuse them.
-        where = request.query_params.getlist("where")[: MOST_FILTERS + 1]
-        today = datetime.fromtimestamp(clock(), local).date()
-        page = await pages.get((("today", today.isoformat()), *asked.items(), *(("where", text) for text in where)))
+        form = read_form(request.query_params)
+        today = datetime.fromtimestamp(clock(), local).date().isoformat()
+        page = await pages.get((*form.items(), ("today", today)))
         if page is None:
             busy = "Too many reports are waited for. Try again in a moment."
-            return _page(
-                request, 503, live_page({**asked, "where": where}, None, busy), {"retry-after": str(round(KEPT_FOR))}
-            )
+            return _page(request, 503, live_page(form, None, busy), {"retry-after": str(round(KEPT_FOR))})
         return _page(request, page.status, page.html)
 
     return Router([Route("/", show, methods=["GET"])])
@@ -212,11 +209,11 @@ def _page(request: Request, status: int, html: str, headers: Mapping[str, str] |
 
 def _render(access_log: str | os.PathLike[str], asked: Asked, settings: Settings, make: Make, now: float) -> Page:
     """Return the page for a question. Every failure becomes a page too."""
-    form: dict[str, Any] = {name: value for name, value in asked if name in FIELDS}
-    form["where"] = [value for name, value in asked if name == "where"]
+    form: dict[str, Any] = dict(asked)
+    today = date.fromisoformat(form.pop("today"))
     try:
-        question = question_from_form(form, settings.time_zone, now, date.fromisoformat(dict(asked)["today"]))
-        return Page(200, live_page(form, make(access_log, **question, goals=settings.goals)), now)
+        made = make(access_log, **read_question(form, today), time_zone=settings.time_zone, goals=settings.goals)
+        return Page(200, live_page(form, made), now)
     except UnreadableError as error:
         status = 503
         problem = str(error)
@@ -230,8 +227,8 @@ def _render(access_log: str | os.PathLike[str], asked: Asked, settings: Settings
     return Page(status, live_page(form, None, problem), now)
 
 
-def form_values(query: Mapping[str, str]) -> dict[str, str]:
-    """Return the values of the form's fields, from the query string.
+def read_form(query: QueryParams) -> dict[str, str | tuple[str, ...]]:
+    """Return the values of the form's fields, and the filters as "where", from the query string.
 
     A range up to today has a period, like "7d". It is still one up to today when the page's address is opened later.
     """
@@ -240,45 +237,22 @@ def form_values(query: Mapping[str, str]) -> dict[str, str]:
         values["period"] = ""
     elif not values["period"]:
         values["period"] = f"{LAST_DAYS}d"
-    return values
+    # One filter too many is enough to refuse them.
+    return {**values, "where": tuple(query.getlist("where")[: MOST_FILTERS + 1])}
 
 
-def question_from_form(asked: Mapping[str, Any], time_zone: str, now: float, today: date) -> dict[str, Any]:
+def read_question(form: Mapping[str, Any], today: date) -> dict[str, Any]:
     """Return the arguments of the report that a form asks for.
 
-    Args:
-        asked: the result of `form_values`, and filters, "where", each like "source=google.com".
-        time_zone: the site's time zone, by its IANA name.
-        now: seconds since 1970.
-        today: the day, in that time zone.
-
     Raises:
-        ValueError: the form cannot be answered; the message says what is allowed.
+        ValueError: a day or a filter is none; the message says what is allowed.
     """
-    since, until = _days(asked, today)
-    arguments: dict[str, Any] = {
-        "since": since,
-        "until": until,
-        "host": asked["host"] or None,
-        "where": tuple(map(parse_filter, asked["where"])),
-        "time_zone": time_zone,
-        "step": asked["step"] or None,
+    last = "yesterday" if form["period"] == "yesterday" else "today"
+    return {
+        "since": parse_day(form["period"] or form["from"] or f"{LAST_DAYS}d", today),
+        "until": parse_day(form["to"] or last, today),
+        "host": form["host"] or None,
+        "where": tuple(map(parse_filter, form["where"])),
+        "step": form["step"] or None,
+        "compare": form["compare"] or None,
     }
-    question = Question(**arguments)
-    if asked["compare"]:
-        question.earlier(asked["compare"], now)
-    return {**arguments, "compare": asked["compare"] or None}
-
-
-def _days(asked: Mapping[str, str], today: date) -> tuple[date, date]:
-    if period := asked["period"]:
-        last = "yesterday" if period == "yesterday" else "today"
-        return _day("Period", period, today), _day("Period", last, today)
-    return _day("From", asked["from"] or f"{LAST_DAYS}d", today), _day("To", asked["to"] or "today", today)
-
-
-def _day(name: str, text: str, today: date) -> date:
-    try:
-        return parse_day(text, today)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}.") from None
