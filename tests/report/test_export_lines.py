@@ -28,7 +28,7 @@ ONCE = sorted(
 
 @pytest.fixture
 def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An access log with a file for each day but the last one, of which two are Parquet. Few rows are fetched at once."""
+    """An access log with a file for each day but the last one, of which two are Parquet, read in small batches."""
     monkeypatch.setattr(duckdb_files, "_BATCH_SIZE", 50)
     path = tmp_path / "access.jsonl"
     for number in range(DAYS):
