@@ -12,7 +12,7 @@ from cookie_consent.base.cookies import Headers
 from cookie_consent.http.plan import plain_fields
 from cookie_consent.http.send import depend_on
 from cookie_consent.sinks import MemorySink
-from tests.support.asgi import PHONE, PREFIX, SITE, Visitor, call, install, page_app, reply_app
+from tests.support.asgi import PHONE, Visitor, call, install, page_app, reply_app
 
 ADDED = (b"Cookie", b"Sec-GPC")
 
@@ -169,12 +169,6 @@ def test_vary_keeps_existing_names_and_repeats_none(headers: Headers) -> None:
 
 
 @given(_headers)
-def test_editing_caching_fields_is_idempotent(headers: Headers) -> None:
-    once = merge_fields(headers)
-    assert merge_fields(once) == once
-
-
-@given(_headers)
 def test_other_fields_keep_their_order(headers: Headers) -> None:
     def others(headers: Headers) -> Headers:
         return [field for field in headers if not field[0].lower().endswith((b"cache-control", b"vary"))]
@@ -183,51 +177,6 @@ def test_other_fields_keep_their_order(headers: Headers) -> None:
 
 
 # Responses of a site.
-
-
-def test_response_that_ignores_decision_stays_public() -> None:
-    app = install(reply_app(headers=[("cache-control", "public, max-age=60")], sets=["_ga=1", "session=1"]))
-    reply = call(app, headers=[("cookie", "_ga=1")])
-    assert reply.get("cache-control") == "public, max-age=60"
-    assert reply.get("vary") == ""
-
-
-def test_reading_consent_makes_response_private() -> None:
-    reply = call(install(reply_app(headers=[("cache-control", "public, max-age=60")], reads=["analytics"])))
-    assert reply.get("cache-control") == "max-age=60, private"
-    assert reply.get("vary") == "Cookie, Sec-GPC, DNT"
-
-
-@pytest.mark.parametrize("user_agent", [PHONE, "Googlebot/2.1"])
-def test_page_that_may_ask_is_private_for_browsers_and_bots(user_agent: str) -> None:
-    app = install(page_app(headers=[("cache-control", "s-maxage=60"), ("vary", "accept-encoding")]))
-    reply = call(app, headers=[("accept", "text/html"), ("user-agent", user_agent)])
-    assert (b"refuse_all" in reply.body) is (user_agent == PHONE)
-    assert reply.get("cache-control") == "private"
-    assert reply.get("vary").startswith("accept-encoding, Cookie, Sec-GPC, DNT")
-
-
-def test_page_stays_public_if_injection_is_off() -> None:
-    reply = call(install(page_app(headers=[("cache-control", "public")]), inject=False))
-    assert (reply.get("cache-control"), reply.get("vary")) == ("public", "")
-
-
-def test_vary_omits_signals_that_policy_ignores() -> None:
-    ignoring = f'{SITE}\n[signals]\ngpc = "ignore"\ndnt = "ignore"\n'
-    reply = call(install(reply_app(reads=["media"]), ignoring))
-    assert reply.get("vary") == "Cookie"
-
-
-def test_response_in_negotiated_language_varies_on_accept_language() -> None:
-    async def app(scope: object, receive: object, send: object) -> None:
-        assert isinstance(scope, dict)
-        body = scope["state"]["consent"].language.encode()
-        await send({"type": "http.response.start", "status": 200, "headers": []})  # type: ignore[operator]
-        await send({"type": "http.response.body", "body": body})  # type: ignore[operator]
-
-    reply = call(install(app), headers=[("accept-language", "ja")])
-    assert reply.body == b"ja"
-    assert reply.get("vary") == "Cookie, Sec-GPC, DNT, Accept-Language"
 
 
 def test_response_that_sets_our_cookie_is_never_public() -> None:
@@ -241,10 +190,3 @@ def test_response_that_sets_our_cookie_is_never_public() -> None:
     assert list(reply.set_cookies) == ["__Host-visitor"]
     assert reply.get("cache-control") == "private"
     assert "Cookie" in reply.get("vary")
-
-
-def test_endpoints_under_prefix_are_no_store() -> None:
-    app = install()
-    for path in ("", "/", "/state", "/receipt", "/export", "/policy", "/policy/0", "/nowhere"):
-        assert call(app, path=PREFIX + path).get("cache-control") == "no-store", path
-    assert call(app, path="/.well-known/gpc.json").get("cache-control") == "no-store"

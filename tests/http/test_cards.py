@@ -18,7 +18,6 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from cookie_consent import ConsentMiddleware
 from cookie_consent.http.features import consent_card
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.pages.evidence import explain
@@ -80,10 +79,6 @@ def without_templates(html: str) -> str:
     return re.sub(r"<template.*?</template>", "", html, flags=re.DOTALL)
 
 
-def is_shown(page: Reply) -> bool:
-    return MAP in without_templates(page.text)
-
-
 def words(html: str) -> str:
     """Return the text of a page."""
     return " ".join(re.sub(r"<[^>]*>", " ", html).split())
@@ -123,12 +118,6 @@ def test_card_names_each_recipient_of_what_it_asks_for(card: str) -> None:
     assert "Maps and videos. You refused it. Data would go to Maps Inc. and Films B.V. Films B.V. (Time of day)" in said
 
 
-def test_card_of_the_second_recipient_begins_with_it() -> None:
-    said = words(visitor_of(card_app("films"), RICH).get("/offices").text)
-    assert "If you show it, Films B.V. receives: Time of day." in said
-    assert "Data would go to Films B.V. and Maps Inc. Maps Inc. (IP address)" in said
-
-
 def test_card_counts_many_recipients_and_names_each_unfolded() -> None:
     more = "".join(RICH[RICH.index("[[recipients]]\nid = \"films") : RICH.index("[features.map]")].replace(
         "films", id_).replace("Films", id_) for id_ in ("songs", "games"))  # fmt: skip
@@ -137,15 +126,6 @@ def test_card_counts_many_recipients_and_names_each_unfolded() -> None:
     assert words(summary) == "4 third parties would receive data"
     names = re.findall(r"<bdi>([^<]*)</bdi>", unfolded.partition("</details>")[0])
     assert names == ["Films B.V.", "songs B.V.", "games B.V."]
-
-
-def test_card_of_only_one_recipient_folds_nothing() -> None:
-    assert "<details" not in visitor_of(card_app()).get("/offices").text
-
-
-def test_card_of_feature_has_its_fallback() -> None:
-    said = words(visitor_of(card_app("map"), RICH).get("/offices").text)
-    assert "Map of offices is switched off No map without consent. If you show it, Maps Inc. receives" in said
 
 
 def test_card_names_no_recipient_of_what_is_allowed_already() -> None:
@@ -263,20 +243,6 @@ def test_always_allow_says_if_the_browser_kept_no_cookie(visitor: Visitor) -> No
     assert f'<p class="pchoice-blocked" id="{place}" hidden>' in visitor.get("/offices").text
 
 
-@pytest.mark.parametrize("card", ["maps", "map", "media"])
-def test_ledger_keeps_text_of_card(card: str) -> None:
-    ledger = MemoryLedger()
-    visitor = Visitor(install(card_app(card), RICH, ledger=ledger), HTML)
-    visitor.send_form(always_form(visitor.get("/offices")).pressed("grant"))
-    (record,) = visitor.get(f"{PREFIX}/export").json["consent_records"]
-    assert (record["surface"], record["source"]) == ("card", "feature")
-    assert record["feature"] == ("map" if card == "map" else None)
-    shown = run(explain(ledger, record))
-    assert "Maps Inc. receives: IP address. Country: United States" in words(shown.html)
-    assert "Films B.V." in shown.html
-    assert MAPS + "/embed" not in shown.html
-
-
 def text_kept_of(visitor: Visitor, ledger: MemoryLedger, **changed: str) -> str | None:
     """Send the answer of the card at /offices, with fields of its form changed, and return the words that are kept."""
     form = always_form(visitor.get("/offices"))
@@ -305,23 +271,6 @@ def test_title_that_a_visitor_makes_up_is_not_kept_as_shown(forged: str) -> None
     visitor = Visitor(install(card_app(title="Offices"), RICH, ledger=ledger), HTML)
     assert text_kept_of(visitor, ledger, card=forged) is None
     assert visitor.state()["purposes"]["media"] is True
-
-
-def test_title_of_another_site_is_not_kept_as_shown() -> None:
-    ledger = MemoryLedger()
-    other = Visitor(ConsentMiddleware(card_app(title="Free money"), policy(RICH), "k" * 40), HTML)
-    forged = dict(always_form(other.get("/offices")).hidden)["card"]
-    visitor = Visitor(install(card_app(title="Offices"), RICH, ledger=ledger), HTML)
-    assert text_kept_of(visitor, ledger, card=forged) is None
-
-
-def test_ledger_keeps_same_text_for_all_visitors() -> None:
-    ledger, texts = MemoryLedger(), set()
-    for _ in range(2):
-        visitor = Visitor(install(card_app(), ledger=ledger), HTML)
-        visitor.send_form(always_form(visitor.get("/offices")).pressed("grant"))
-        texts.add(visitor.get(f"{PREFIX}/export").json["consent_records"][0]["text"])
-    assert len(texts) == 1
 
 
 # Show once.

@@ -48,19 +48,6 @@ def test_missing_middleware_is_said_of_whatever_is_no_request_with_consent(reque
         consent_of(request_)
 
 
-def test_consent_of_websocket() -> None:
-    found: list[bool] = []
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        websocket = WebSocket(scope, receive, send)
-        await websocket.accept()
-        found.append(consent_of(websocket).allows("media"))
-        await websocket.close()
-
-    asyncio.run(drive(install(app), scope(kind="websocket"), [{"type": "websocket.connect"}]))
-    assert found == [False]
-
-
 Consent = Annotated[RequestConsent, Depends(consent_of)]
 
 
@@ -94,12 +81,3 @@ def test_consent_is_typed() -> None:
     assert_type(consent.purposes, Mapping[str, bool])
     with pytest.raises(LookupError):
         assert_type(consent.feature("map"), FeatureState)
-
-
-def test_app_sets_language_and_nonce_but_no_fact_of_the_decision() -> None:
-    consent = RequestConsent(decide(small_policy(), None, frozenset(), 0), {"headers": []}, PAGES)
-    consent.language, consent.nonce = "en", "n"
-    assert (consent.language, consent.nonce) == ("en", "n")
-    with pytest.raises(AttributeError):
-        consent.status = "granted"  # type: ignore[misc]
-    assert consent.status == "unknown"

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-from contextlib import suppress
 from typing import Any
 
 import pytest
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.routing import Route
-from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from cookie_consent import requires
 from cookie_consent.http.csp import DEFAULT_POLICY, read_policy, write_policy
 from cookie_consent.policy.parts import Recipient
 from tests.support.asgi import (
@@ -24,11 +16,9 @@ from tests.support.asgi import (
     SITE,
     Reply,
     Visitor,
-    drive,
     install,
     page_app,
     reply_app,
-    scope,
 )
 
 HTML = [("accept", "text/html"), ("user-agent", PHONE)]
@@ -90,37 +80,6 @@ def test_our_own_responses_have_the_policy_too(path: str) -> None:
     reply = visitor.get(PREFIX + path)
     assert reply.all(CSP)[-1] == DEFAULT_POLICY
     assert visitor.post({"choice": "unknown"}).all(CSP) == [DEFAULT_POLICY]
-
-
-def test_refused_websocket_has_the_policy() -> None:
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "websocket.http.response.start", "status": 403, "headers": []})
-        await send({"type": "websocket.http.response.body", "body": b""})
-
-    (start, *_) = asyncio.run(drive(install(app, csp="enforce"), scope(kind="websocket"), []))
-    assert (CSP.encode(), DEFAULT_POLICY.encode()) in start["headers"]
-
-
-def test_response_to_an_unhandled_exception_has_the_policy_where_the_app_is_wrapped() -> None:
-    async def fail(_: Request) -> None:
-        raise RuntimeError
-
-    client = TestClient(
-        install(Starlette(routes=[Route("/", fail)]), RECIPIENTS, csp="enforce"), raise_server_exceptions=False
-    )
-    response = client.get("/")
-    assert (response.status_code, response.headers.get(CSP)) == (500, DEFAULT_POLICY)
-
-
-def test_explanation_in_place_of_an_endpoint_has_the_policy() -> None:
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        with suppress(HTTPException):  # as FastAPI's dependencies do
-            requires("media")(Request(scope))
-        await page_app()(scope, receive, send)
-
-    reply = enforcing(app).get()
-    assert reply.get("cache-control") == "no-store"
-    assert reply.all(CSP)[-1] == DEFAULT_POLICY
 
 
 def test_nothing_is_sent_without_the_option_and_without_a_policy_in_the_file() -> None:
@@ -200,55 +159,6 @@ def test_policy_of_the_file_is_sent_and_completed(given: str, sent: str) -> None
 # Caches.
 
 
-def test_page_differs_between_visitors_and_other_responses_do_not() -> None:
-    for kind in ("application/json", "text/javascript", "image/svg+xml", ""):
-        visitor = enforcing(reply_app(b"", kind, headers=[("cache-control", "public")]))
-        visitor.refuse()
-        before = visitor.get()
-        visitor.accept()
-        assert visitor.get().all(CSP) == before.all(CSP) == [DEFAULT_POLICY]
-        assert (before.get("cache-control"), before.all("vary")) == ("public", [])
-    page = enforcing(inject=False).get()
-    assert page.get("vary") == "Cookie, Sec-GPC, DNT"
-    assert page.get("cache-control") == "private"
-
-
-@pytest.mark.parametrize(
-    "kind", ["text/html", "TEXT/HTML; charset=x", "application/xhtml+xml", "Application/XHTML+XML"]
-)
-def test_each_kind_of_page_names_recipients(kind: str) -> None:
-    visitor = enforcing(reply_app(b"<p>", kind))
-    visitor.accept()
-    assert MAPS in visitor.get().get(CSP)
-    assert "private" in visitor.get().get("cache-control")
-
-
-def test_page_is_the_same_for_all_if_no_recipient_waits_for_consent() -> None:
-    for text in (SITE, NECESSARY):
-        assert enforcing(text=text, inject=False).get().all("vary") == []
-
-
-def test_response_for_which_the_app_reads_the_decision_names_recipients() -> None:
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        assert scope["state"]["consent"].allows("media")
-        await reply_app(b"fetch('/')", "text/javascript")(scope, receive, send)
-
-    visitor = enforcing(app)
-    visitor.accept()
-    reply = visitor.get()
-    assert MAPS in reply.get(CSP)
-    assert reply.get("vary") == "Cookie, Sec-GPC, DNT"
-
-
-@pytest.mark.parametrize(("accept", "is_page"), [("text/html,*/*", True), ("image/*", False)])
-def test_not_modified_page_gets_the_policy_of_now(accept: str, is_page: bool) -> None:
-    visitor = enforcing(reply_app(b"", "", status=304))
-    visitor.accept()
-    reply = visitor.get(headers=[("accept", accept)])
-    assert (MAPS in reply.get(CSP)) is is_page
-    assert ("private" in reply.get("cache-control")) is is_page
-
-
 # Further fields.
 
 
@@ -260,16 +170,6 @@ def test_fields_of_the_table_are_sent_where_the_app_sends_none() -> None:
         assert reply.get("permissions-policy") == "camera=()"
         assert len(reply.all("referrer-policy")) == 1
     assert visitor.get(f"{PREFIX}/state").get("permissions-policy") == "camera=()"
-
-
-def test_names_of_fields_may_be_any_kind_of_bytes() -> None:
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        headers = [(memoryview(b"Referrer-Policy"), memoryview(b"no-referrer"))]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": b""})
-
-    (start, _) = asyncio.run(drive(install(app, table(referrer_policy="origin")), scope()))
-    assert [bytes(value) for _, value in start["headers"]] == [b"no-referrer"]
 
 
 # After a grant.

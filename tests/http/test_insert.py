@@ -2,7 +2,7 @@
 
 import pytest
 
-from cookie_consent.http.insert import NO_PIECES, Page, Pieces, Places, find_encoding, find_end, find_places
+from cookie_consent.http.insert import Page, Pieces, Places, find_encoding, find_end, find_places
 
 PIECES = Pieces(b"<script data-head></script>", b"<style></style>", b"<form id=probe></form>", b"<p>link</p>")
 QUESTION = Pieces(b"", b"", PIECES.question, b"")
@@ -338,22 +338,6 @@ def test_language_is_that_of_html_tag(page: str, language: str) -> None:
     assert places.language == language
 
 
-def test_places_are_positions_in_the_first_bytes() -> None:
-    page = b"<!doctype html><html lang=en><head><title>a</title></head><body>b"
-    head, style, body = page.index(b"<title"), page.index(b"</head"), page.index(b"b", -1)
-    assert find_places(page, is_all=False) == Places(True, "en", head, style, body, body, has_policy=False)
-    assert find_places(page[:-7], is_all=False) == Places(True, "en", head, style, -1, style + len("</head>"))
-    assert find_places(page[:9], is_all=False) == Places(None)
-    assert find_places(b"<p>", is_all=False) == Places(is_page=False)
-
-
-def test_policy_in_head_is_noticed() -> None:
-    page = b"<html><head><meta http-equiv=Content-Security-Policy content=x></head><body>"
-    assert find_places(page, is_all=True).has_policy
-    assert find_places(page[:9], is_all=False).has_policy, "while the head is not known"
-    assert not find_places(page.replace(b"Security", b""), is_all=True).has_policy
-
-
 def test_markup_is_made_once() -> None:
     seen: list[str] = []
 
@@ -456,11 +440,6 @@ def test_rest_is_released_without_markup_or_with_spaces_of_its_length() -> None:
     page = Page(lambda _: PIECES)
     assert page.feed(b"<ht", is_last=False) == b""
     assert page.release(pads=True) == b"<ht"
-
-
-def test_page_that_gets_nothing_passes() -> None:
-    chunk = b"<html><body>"
-    assert Page(lambda _: NO_PIECES).feed(chunk, is_last=False) is chunk
 
 
 def test_body_may_be_memoryview() -> None:

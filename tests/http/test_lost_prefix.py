@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -126,10 +125,3 @@ def test_named_path_cannot_forge_log_lines(caplog: pytest.LogCaptureFixture) -> 
     assert message.isprintable()
     assert message.isascii()
     assert len(message) < 700
-
-
-def test_table_says_the_way_of_each_server() -> None:
-    page = Path("docs/behind-a-proxy.md").read_text(encoding="utf-8")
-    (row,) = [line for line in page.splitlines() if line.startswith("|") and "bare 404" in line]
-    for way in ("uvicorn", "hypercorn", "granian", "gunicorn"):
-        assert f"`{way} " in row

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable
 from typing import Any
 
@@ -47,11 +46,6 @@ def test_request_consent_shows_decision() -> None:
 def test_unknown_purpose_raises_lookup_error_with_suggestion() -> None:
     with pytest.raises(LookupError, match=r'Did you mean "analytics"\?'):
         consent().allows("analytic")
-
-
-def test_unknown_attribute_raises_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="alows"):
-        _ = consent().alows  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", ["status", "purposes", "should_ask", "policy", "language"])
@@ -129,8 +123,3 @@ def test_requests_with_shared_decision_note_reading_separately() -> None:
 )
 def test_own_path_is_encoded_path_and_query(path: str, query: bytes, written: str) -> None:
     assert own_path(scope(path, query)) == written
-
-
-def test_request_consent_can_be_copied() -> None:
-    consent = RequestConsent(decide(small_policy(), None, frozenset(), 0), {"headers": []}, PAGES)
-    assert copy.copy(consent).status == "unknown"

@@ -28,30 +28,17 @@ def page(request: Request) -> Response:
     return PlainTextResponse("a page")
 
 
-def decorated(needs: Requires) -> Any:
-    return Starlette(routes=[Route("/map", needs(page))])
+def starlette(*routes: Any, **options: Any) -> Starlette:
+    return Starlette(routes=routes, **options)
 
 
-def endpoint_class(needs: Requires) -> Any:
-    return Starlette(routes=[Route("/map", needs(HTTPEndpoint))])
-
-
-def in_a_mounted_router(needs: Requires) -> Any:
-    return Starlette(routes=[Mount("/maps", Router([Route("/map", needs(page))]))])
-
-
-def in_a_mounted_app_behind_middleware(needs: Requires) -> Any:
-    inner = Starlette(routes=[Route("/map", needs(page))], middleware=[Middleware(GZipMiddleware)])
-    return Starlette(routes=[Mount("/maps", GZipMiddleware(inner))])
-
-
-def fastapi_endpoint(needs: Requires) -> Any:
-    app = FastAPI()
-    app.get("/map", dependencies=[Depends(needs)])(lambda: "a page")
+def with_dependency(app: Any, needs: Requires, **where: Any) -> Any:
+    """Return an app or a router with an endpoint that depends on what it needs."""
+    app.get("/map", dependencies=[Depends(needs)], **where)(lambda: "a page")
     return app
 
 
-def fastapi_parameter(needs: Requires) -> Any:
+def with_parameter(needs: Requires) -> FastAPI:
     def endpoint(allowed: None = Depends(needs)) -> str:
         return "a page"
 
@@ -60,29 +47,13 @@ def fastapi_parameter(needs: Requires) -> Any:
     return app
 
 
-def fastapi_decorated(needs: Requires) -> Any:
+def with_router(router: APIRouter, **options: Any) -> FastAPI:
     app = FastAPI()
-    app.get("/map")(needs(page))
+    app.include_router(router, prefix="/maps", **options)
     return app
 
 
-def fastapi_included_router(needs: Requires) -> Any:
-    router = APIRouter()
-    router.get("/map", dependencies=[Depends(needs)])(lambda: "a page")
-    app = FastAPI()
-    app.include_router(router, prefix="/maps")
-    return app
-
-
-def fastapi_where_it_is_included(needs: Requires) -> Any:
-    router = APIRouter()
-    router.get("/map")(lambda: "a page")
-    app = FastAPI()
-    app.include_router(router, prefix="/maps", dependencies=[Depends(needs)])
-    return app
-
-
-def fastapi_websocket(needs: Requires) -> Any:
+def with_websocket(needs: Requires) -> FastAPI:
     async def endpoint(allowed: None = Depends(needs)) -> None: ...
 
     app = FastAPI()
@@ -90,24 +61,42 @@ def fastapi_websocket(needs: Requires) -> Any:
     return app
 
 
-APPS = [
-    *(decorated, endpoint_class, in_a_mounted_router, in_a_mounted_app_behind_middleware),
-    *(fastapi_endpoint, fastapi_parameter, fastapi_decorated, fastapi_included_router),
-    *(fastapi_where_it_is_included, fastapi_websocket),
-]
+def plain_router() -> APIRouter:
+    router = APIRouter()
+    router.get("/map")(lambda: "a page")
+    return router
+
+
+APPS: dict[str, Callable[[Requires], Any]] = {
+    "decorated": lambda needs: starlette(Route("/map", needs(page))),
+    "class": lambda needs: starlette(Route("/map", needs(HTTPEndpoint))),
+    "mounted router": lambda needs: starlette(Mount("/maps", Router([Route("/map", needs(page))]))),
+    "mounted app behind middleware": lambda needs: starlette(
+        Mount("/maps", starlette(Route("/map", needs(page)), middleware=[Middleware(GZipMiddleware)]))
+    ),
+    "app that a middleware wraps": lambda needs: starlette(
+        Mount("/maps", GZipMiddleware(starlette(Route("/map", needs(page)))))
+    ),
+    "FastAPI's endpoint": lambda needs: with_dependency(FastAPI(), needs),
+    "FastAPI's parameter": with_parameter,
+    "FastAPI's router": lambda needs: with_router(with_dependency(APIRouter(), needs)),
+    "where a router is included": lambda needs: with_router(plain_router(), dependencies=[Depends(needs)]),
+    "FastAPI's websocket": with_websocket,
+}
 OPTIONS: dict[str, Any] = {"policy": policy(), "secret_keys": [KEY]}
 
 
-@pytest.mark.parametrize("make", APPS)
-def test_unknown_purpose_of_a_route_stops_the_start(make: Callable[[Requires], Any]) -> None:
+@pytest.mark.parametrize("app", APPS)
+def test_unknown_purpose_of_a_route_stops_the_start(app: str) -> None:
+    make = APPS[app]
     with pytest.raises(ValueError, match=r'^requires\(\): there is no purpose "medai"\. Did you mean "media"\?'):
         ConsentMiddleware(make(requires("medai")), **OPTIONS)
     ConsentMiddleware(make(requires("media", "necessary")), **OPTIONS)
 
 
-@pytest.mark.parametrize("make", [decorated, fastapi_included_router])
-def test_server_is_told_of_it_at_its_start(make: Callable[[Requires], Any]) -> None:
-    app = make(requires("medai"))
+@pytest.mark.parametrize("name", ["decorated", "FastAPI's router"])
+def test_server_is_told_of_it_at_its_start(name: str) -> None:
+    app = APPS[name](requires("medai"))
     app.add_middleware(ConsentMiddleware, **OPTIONS)
     sent = list[Message]()
 
@@ -133,7 +122,7 @@ def test_server_is_told_of_it_at_its_start(make: Callable[[Requires], Any]) -> N
 )
 def test_purpose_and_feature_are_told_apart(needs: Requires, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
-        ConsentMiddleware(decorated(needs), **OPTIONS)
+        ConsentMiddleware(APPS["decorated"](needs), **OPTIONS)
 
 
 def test_mounted_site_requires_what_its_own_policy_has() -> None:

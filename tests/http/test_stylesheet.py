@@ -148,12 +148,6 @@ def test_style_carries_nonce() -> None:
     assert '<style class="pchoice-style" nonce="a/b==">' in text
 
 
-def test_stylesheet_can_be_inline() -> None:
-    """The text is not escaped, and is the same in each encoding."""
-    assert "<" not in TEXT + LINK_TEXT
-    assert (TEXT + LINK_TEXT).isascii()
-
-
 def test_address_of_stylesheet_and_script_has_the_path_of_a_mount() -> None:
     app = install(page_app((CSP, "style-src 'self'")))
     text = call(app, path="/shop/x", root_path="/shop", headers=HTML).text

@@ -5,16 +5,11 @@ from __future__ import annotations
 import html
 import json
 import re
-from contextlib import suppress
 from typing import Any
 
 import pytest
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from cookie_consent import requires
-from cookie_consent.http.render import kept_scripts
 from tests.support.asgi import (
     PAGE,
     PHONE,
@@ -81,20 +76,6 @@ def test_each_page_says_what_the_visitor_answered() -> None:
         assert [told(visitor.get())["holds"]["analytics"] for _ in range(3)] == [allowed] * 3
 
 
-def test_signal_of_the_browser_denies() -> None:
-    visitor = site()
-    visitor.save(media=True)
-    assert told(visitor.get())["holds"]["media"]
-    assert not told(visitor.get(headers=[("sec-gpc", "1")]))["holds"]["media"]
-
-
-def test_service_that_refuses_denies() -> None:
-    visitor = site()
-    visitor.accept()
-    assert told(visitor.get("/"))["holds"]["analytics"]
-    assert not told(visitor.get("/whois/x"))["holds"]["analytics"]
-
-
 @pytest.mark.parametrize("text", [SITE, SITE + '[vendors]\nlinkedin = "media"\n'], ids=["no vendors", "gate only"])
 def test_page_has_no_script_where_nobody_is_told(text: str) -> None:
     visitor = site(text=text)
@@ -111,42 +92,11 @@ def test_page_without_banner_and_link_still_has_the_script(reads: bool) -> None:
     assert reply.body.replace(re.findall(rb"<script data.*?</script>", reply.body)[0], b"") == PAGE
 
 
-def test_page_in_a_frame_has_the_script_and_no_banner() -> None:
-    reply = site().get(headers=[("sec-fetch-dest", "iframe")])
-    assert told(reply)
-    assert "pchoice" not in reply.text
-
-
-def test_answer_to_a_form_has_the_script() -> None:
-    assert told(site().request("POST", "/"))
-
-
 def test_nothing_else_is_changed() -> None:
     visitor = site(reply_app(b"<p>A part of a page", HTML))
     assert visitor.get().body == b"<p>A part of a page"
     assert call(install(page_app(), VENDORS), "HEAD").get("content-length") == str(len(PAGE))
     assert b"data-vendors" not in call(install(page_app(), VENDORS, inject=False)).body
-
-
-def test_page_that_asks_by_itself_has_the_script() -> None:
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        scope["state"]["consent"].asks_itself = True
-        await page_app()(scope, receive, send)
-
-    reply = site(app, settings_link=True).get()
-    assert told(reply)
-    assert "pchoice" not in reply.text
-
-
-def test_page_that_explains_what_is_off_has_the_script_and_its_right_length() -> None:
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        with suppress(HTTPException):  # as FastAPI's dependencies do
-            requires("media")(Request(scope))
-        await page_app()(scope, receive, send)
-
-    reply = site(app).get()
-    assert told(reply)["holds"]["media"] is False
-    assert reply.get("content-length") == str(len(reply.body))
 
 
 def test_page_is_whole_and_never_confirmed_as_unchanged() -> None:
@@ -192,13 +142,6 @@ def test_text_of_the_site_cannot_leave_the_attribute() -> None:
     text = SITE + "[vendors]\nsegment = { \"a'><script>&\" = 'media' }\n"
     reply = site(text=text).get()
     assert told(reply)["vendors"][0]["signals"] == {"a'><script>&": "media"}
-
-
-def test_scripts_are_kept_in_bounded_number() -> None:
-    app = install(page_app(), VENDORS)
-    for number in range(300):
-        assert told(call(app, root_path=f"/{number}"))["state"] == f"/{number}/privacy-choices/state"
-    assert len(kept_scripts) <= 256
 
 
 def test_options_of_google_add_their_calls() -> None:
@@ -262,7 +205,3 @@ def test_consent_that_has_ended_clears_what_was_stored_under_it() -> None:
     assert told(visitor.get())["refused"] == []
     clock.forward(days=185)
     assert told(visitor.get())["refused"] == ["analytics", "media"]
-
-
-def test_policy_that_stores_nothing_brings_no_script() -> None:
-    assert "data-vendors" not in site(text=SITE).get().text

@@ -8,18 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
-from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
-from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
-from cookie_consent import ConsentMiddleware
 from cookie_consent.http.options import read_inject
-from cookie_consent.sinks import MemorySink
 from tests.http.test_vendor_signals import VENDORS
-from tests.support.asgi import PAGE, PHONE, Visitor, call, install, page_app, policy, scope
-from tests.support.policies import KEY
+from tests.support.asgi import PAGE, PHONE, Visitor, call, install, page_app
 
 BROWSER = [("user-agent", PHONE), ("accept", "text/html"), ("sec-fetch-dest", "document")]
 ADMIN = ["/admin*"]
@@ -53,11 +47,6 @@ def test_pattern_with_many_wildcards_takes_a_long_path() -> None:
     matches = read_inject(["/" + "*a" * 12 + "b"])
     assert matches is not None
     assert not matches({}, "/" + "a" * 50_000)
-
-
-@pytest.mark.parametrize("inject", [True, False, [], ()])
-def test_pages_are_treated_alike_without_patterns(inject: Any) -> None:
-    assert read_inject(inject) is None
 
 
 async def _async_function(request: HTTPConnection) -> bool:
@@ -101,15 +90,6 @@ def test_page_that_is_left_out_is_as_without_injection(options: dict[str, Any], 
     assert replies[1:] == replies[:-1]
 
 
-@pytest.mark.parametrize("options", [{}, {"csp": "enforce"}, {"shared_pages": True}])
-def test_other_pages_are_as_with_injection(options: dict[str, Any]) -> None:
-    for path in ("/", "/page"):
-        text, usual = (site(inject, **options).get(path).text for inject in (ADMIN, True))
-        assert "data-vendors" in text
-        assert 'value="refuse_all"' in text
-        assert text.count("privacy-choices") == usual.count("privacy-choices")
-
-
 @pytest.mark.parametrize("options", [{}, {"shared_pages": True}])
 def test_request_for_page_that_is_left_out_reaches_the_app_unchanged(options: dict[str, Any]) -> None:
     """Pages that are left out may be compressed, and need not be sent again if they have not changed."""
@@ -127,30 +107,11 @@ def test_request_for_page_that_is_left_out_reaches_the_app_unchanged(options: di
     assert kept == [{b"accept-encoding", b"if-none-match"}, set()]
 
 
-def test_enforcement_goes_on_where_pages_are_left_out() -> None:
-    sink = MemorySink()
-    app = page_app(sets=["_ga=1; Path=/; Max-Age=60", "session=1; Path=/"])
-    visitor = site(app=app, access_log=sink, csp="enforce")
-    first = visitor.get("/admin")
-    assert [field.partition("=")[0] for field in first.all("set-cookie")] == ["session"]
-    assert first.get("content-security-policy")
-    assert not sink.records
-    visitor.accept()
-    visitor.get("/admin")
-    assert [record["url.path"] for record in sink.records] == ["/admin"]
-
-
 @pytest.mark.parametrize(("root_path", "path"), [("/shop", "/shop/admin"), ("/shop/", "/shop/admin"), ("", "/admin")])
 def test_pattern_is_for_the_path_inside_the_app(root_path: str, path: str) -> None:
     app = install(page_app(), inject=ADMIN)
     assert call(app, path=path, headers=BROWSER, root_path=root_path).body == PAGE
     assert call(app, path="/admin/shop", headers=BROWSER, root_path="/admin").body != PAGE
-
-
-def test_pattern_of_a_mounted_app_is_for_the_path_inside_it() -> None:
-    site = Starlette(routes=[Mount("/shop", install(page_app(), inject=ADMIN))])
-    assert call(site, path="/shop/admin", headers=BROWSER).body == PAGE
-    assert call(site, path="/shop/page", headers=BROWSER).body != PAGE
 
 
 def test_function_gets_the_request_without_held_cookies() -> None:
@@ -183,21 +144,3 @@ def test_page_is_injected_if_the_function_fails(
     with caplog.at_level(logging.ERROR):
         assert call(install(page_app(), inject=inject), headers=BROWSER).body != PAGE
     assert "inject= failed" in caplog.text
-
-
-def test_documentation_pages_of_fastapi_are_left_out() -> None:
-    app = FastAPI()
-    app.add_middleware(ConsentMiddleware, policy=policy(), secret_keys=KEY, inject=["/docs*", "/redoc"])
-    for path in ("/docs", "/docs/oauth2-redirect", "/redoc"):
-        reply = call(app, path=path, headers=BROWSER)
-        assert reply.status == 200
-        assert b"privacy-choices" not in reply.body
-
-
-def test_function_does_not_change_the_scope() -> None:
-    given = scope(path="/admin")
-    before = dict(given)
-    matches = read_inject(lambda request: request.state is None)
-    assert matches is not None
-    matches(given, "/admin")
-    assert given == before
