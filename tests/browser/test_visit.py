@@ -19,7 +19,7 @@ from tests.support.browsers.visitor_browser import (
     with_and_without_scripts,
 )
 from tests.support.waiting import eventually
-from tests.tracing.test_access_record import problems
+from tests.tracing.test_tracer import problems
 
 pytestmark = pytest.mark.browser
 

@@ -8,19 +8,21 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 
-from cookie_consent import ConsentMiddleware
 from cookie_consent.sinks import JsonLinesSink, MemorySink, Sink
 from cookie_consent.sinks.erased import ErasedVisitors, hash_of
+from cookie_consent.tracing import erasing as erasing_module
 from cookie_consent.tracing.erasing import Erasing, Notes
 from tests.sinks.test_buffered import MemoryStore, sink_to
 from tests.support.asgi import PHONE, SITE, Clock, Visitor, install
-from tests.support.waiting import LONGEST_WAIT, eventually
+from tests.support.waiting import eventually
 from tests.tracing.test_counts import drive_lifespan
 
 ERASE_ON_WITHDRAWAL = SITE.replace("traces = true", "traces = true\nerase_on_withdrawal = true")
@@ -31,312 +33,346 @@ description = { en = "We do research.", ja = "調査をします。" }
 retention = "30 days"
 traces = true
 """
-FOR_WHOIS = {"service": "whois"}  # a service that always refuses tracing
 
 
 class Erased(MemorySink):
-    """A sink that lists the visitors whose records were erased."""
+    """A sink that lists the visitors whose records were erased. It can hold back erasures, and fail.
 
-    def __init__(self) -> None:
+    Args:
+        failures: how many erasures fail.
+        error: with what.
+    """
+
+    def __init__(self, failures: int = 0, error: Exception | None = None) -> None:
         super().__init__()
+        self.failures = failures
+        self.error = error or OSError("nobody answers")
+        self.asked: list[str] = []
         self.erased: list[str] = []
-        self._others = {*threading.enumerate()}
+        self.go_on = threading.Event()
+        self.go_on.set()
 
     def erase(self, visitor_id: str) -> int:
+        self.asked.append(visitor_id)
+        self.go_on.wait(60)
+        if self.failures:
+            self.failures -= 1
+            raise self.error
         self.erased.append(visitor_id)
         return super().erase(visitor_id)
 
-    def all_erased(self) -> list[str]:
-        """Return the visitors whose records were erased, once the threads that erase them have ended."""
-        for thread in {*threading.enumerate()} - self._others:
-            if thread.name == "consent-erasing":
-                thread.join(60)
-        return self.erased
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold back erasures for the duration of a with block."""
+        self.go_on.clear()
+        try:
+            yield
+        finally:
+            self.go_on.set()
+
+    def sleep(self, _: float) -> None:
+        """Sleep until the sink goes on, in place of a pause between two tries."""
+        self.go_on.wait(60)
 
 
-def traced(text: str = ERASE_ON_WITHDRAWAL) -> tuple[Visitor, Erased]:
+@pytest.fixture
+def sink() -> Erased:
+    return Erased()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The folder of the notes."""
+    return tmp_path / "notes"
+
+
+def notes(folder: Path) -> list[str]:
+    """Return the visitors who have a note."""
+    return sorted(path.name.removesuffix(".id") for path in folder.glob("*"))
+
+
+def traced(sink: Erased, text: str = ERASE_ON_WITHDRAWAL, **options: Any) -> Visitor:
     """Return a visitor who granted all and has one access record."""
-    sink = Erased()
-    visitor = Visitor(install(text=text, access_log=sink), [("user-agent", PHONE)])
+    visitor = Visitor(install(text=text, access_log=sink, **options), [("user-agent", PHONE)])
     visitor.accept()
     visitor.get("/")
     assert len(sink.records) == 1
-    return visitor, sink
+    return visitor
+
+
+def wait_for_erasures(visitor: Visitor) -> None:
+    """Wait until the site has erased what it began to erase."""
+    app: Any = visitor.app
+    app._site.access_log.erasing.close()
+
+
+# Which answers erase.
 
 
 @pytest.mark.parametrize(
-    "withdraw",
+    ("text", "withdraw"),
     [
-        Visitor.refuse,
-        lambda visitor: visitor.save(media=True),
-        lambda visitor: visitor.post({"choice": "refuse_all"}, [("dnt", "1")]),
+        (ERASE_ON_WITHDRAWAL, Visitor.refuse),
+        (ERASE_ON_WITHDRAWAL, lambda visitor: visitor.save(media=True)),
+        (ERASE_ON_WITHDRAWAL, lambda visitor: visitor.post({"choice": "refuse_all"}, [("dnt", "1")])),
+        (ERASE_ON_WITHDRAWAL + RESEARCH, Visitor.refuse),
     ],
-    ids=["refuse all", "refuse tracing", "refuse all with a signal"],
+    ids=["refuse all", "refuse tracing", "refuse all with a signal", "one of two purposes promises it"],
 )
-def test_withdrawal_erases_access_records(withdraw: Callable[[Visitor], object]) -> None:
-    visitor, sink = traced()
+def test_withdrawal_erases_access_records(text: str, withdraw: Callable[[Visitor], object], sink: Erased) -> None:
+    visitor = traced(sink, text)
     withdraw(visitor)
+    wait_for_erasures(visitor)
     assert "__Host-visitor" not in visitor.jar
-    assert sink.all_erased()
+    assert len(sink.erased) == 1
     assert sink.records == []
 
 
-@pytest.mark.parametrize("answer", [{"choice": "accept_all"}, {"choice": "save", "purposes": {"media": True}}])
-def test_answer_for_service_without_tracing_erases_nothing(answer: dict[str, object]) -> None:
-    visitor, sink = traced()
-    visitor.post(answer | FOR_WHOIS)
-    visitor.get("/")
-    assert (len(sink.records), sink.all_erased()) == (2, [])
-
-
-def test_visitor_with_another_tracing_purpose_keeps_records() -> None:
-    visitor, sink = traced(ERASE_ON_WITHDRAWAL + RESEARCH)
-    visitor.save(research=True)
-    visitor.get("/")
-    assert (len(sink.records), sink.all_erased()) == (2, [])
-
-
-def test_nothing_is_erased_without_policy_option_or_visitor_id() -> None:
-    visitor, sink = traced(SITE)
-    visitor.refuse()
-    assert (len(sink.records), sink.all_erased()) == (1, [])
-    visitor, sink = traced()
+def _lose_visitor_id(visitor: Visitor) -> None:
     del visitor.jar["__Host-visitor"]
     visitor.refuse()
-    assert sink.all_erased() == []
 
 
-def test_withdrawing_the_only_purpose_that_promises_erasure_erases_records() -> None:
-    visitor, sink = traced(ERASE_ON_WITHDRAWAL + RESEARCH)
-    visitor.refuse()
-    assert sink.all_erased()
-    assert sink.records == []
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        (SITE, Visitor.refuse),
+        (ERASE_ON_WITHDRAWAL, _lose_visitor_id),
+        (ERASE_ON_WITHDRAWAL + RESEARCH, lambda visitor: visitor.save(research=True)),
+        (ERASE_ON_WITHDRAWAL, lambda visitor: visitor.post({"choice": "accept_all", "service": "whois"})),
+        (
+            ERASE_ON_WITHDRAWAL,
+            lambda visitor: visitor.post({"choice": "save", "purposes": {"media": True}, "service": "whois"}),
+        ),
+    ],
+    ids=["no promise", "no visitor id", "another tracing purpose", "service without tracing", "save on that service"],
+)
+def test_answer_erases_nothing(text: str, answer: Callable[[Visitor], object], sink: Erased) -> None:
+    visitor = traced(sink, text)
+    answer(visitor)
+    wait_for_erasures(visitor)
+    assert (len(sink.records), sink.erased) == (1, [])
 
 
-def test_refusal_after_consent_expired_is_no_withdrawal() -> None:
-    clock, sink = Clock(), Erased()
-    visitor = Visitor(
-        install(text=ERASE_ON_WITHDRAWAL + RESEARCH, access_log=sink, clock=clock), [("user-agent", PHONE)]
-    )
-    visitor.accept()
-    visitor.get("/")
+def test_refusal_after_consent_expired_is_no_withdrawal(sink: Erased) -> None:
+    clock = Clock()
+    visitor = traced(sink, ERASE_ON_WITHDRAWAL + RESEARCH, clock=clock)
     clock.forward(days=200)
     assert visitor.refuse().status == 200
-    assert sink.all_erased() == []
+    wait_for_erasures(visitor)
+    assert sink.erased == []
 
 
-class Held(Erased):
-    """A sink that blocks each erasure until `go_on` is set."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.go_on, self.is_asked, self.asked = threading.Event(), threading.Event(), ""
-
-    def erase(self, visitor_id: str) -> int:
-        self.asked = visitor_id
-        self.is_asked.set()
-        self.go_on.wait(60)
-        return super().erase(visitor_id)
+def test_withdrawal_without_access_log_succeeds() -> None:
+    visitor = Visitor(install(text=ERASE_ON_WITHDRAWAL))
+    visitor.accept()
+    assert visitor.refuse().status == 200
 
 
-def test_one_thread_erases_each_visitor_once() -> None:
-    sink, others = Held(), {*threading.enumerate()}
+@pytest.mark.parametrize(
+    "log_at", [Path, JsonLinesSink, lambda path: sink_to(MemoryStore(), path)], ids=["path", "files", "spill"]
+)
+def test_erasure_notes_are_kept_beside_local_access_log(
+    log_at: Callable[[Path], Path | Sink], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    visitor = Visitor(install(text=ERASE_ON_WITHDRAWAL, access_log=log_at(tmp_path / "log")), [("user-agent", PHONE)])
+    (tmp_path / "log.to-erase").touch()  # a file in place of the folder: the note fails, and says where
+    visitor.accept()
+    visitor.get("/")
+    visitor.refuse()
+    wait_for_erasures(visitor)
+    assert f"Pending erasures cannot be noted in {tmp_path / 'log.to-erase'}: " in caplog.text
+    assert [*tmp_path.glob("log.erased")] != []
+
+
+@pytest.mark.parametrize("is_late", [False, True], ids=["not written yet", "held by another process"])
+def test_withdrawal_that_does_not_erase_keeps_earlier_records_and_no_late_ones(is_late: bool, tmp_path: Path) -> None:
+    path = tmp_path / "access.jsonl"
+    listed = ErasedVisitors(tmp_path / "access.jsonl.erased")
+    visitor = Visitor(install(text=SITE, access_log=path, clock=time.time), [("user-agent", PHONE)])
+    visitor.accept()
+    visitor.get("/just-before")
+    if is_late:
+        assert eventually(path.is_file)
+    visitor.refuse()
+    assert eventually(listed.path.is_file)
+    (line,) = path.read_bytes().splitlines(keepends=True)
+    other = JsonLinesSink(path)
+    other.write(line)
+    other.close()
+    assert path.read_bytes() == line, "the earlier record stays, and the late one is not written"
+    assert hash_of(json.loads(line)["visitor.id"]) not in listed.hashes()
+
+
+# The queue.
+
+
+def test_one_thread_erases_each_visitor_once(sink: Erased) -> None:
+    before = {*threading.enumerate()}
     erasing = Erasing(sink)
-    for number in [*range(100), *range(50, 100)]:
-        erasing.start(str(number))
-    threads = sum(thread.name == "consent-erasing" for thread in {*threading.enumerate()} - others)
-    sink.go_on.set()
-    assert sorted(map(int, {*sink.all_erased()})) == list(range(100))
+    with sink.held():
+        for number in [*range(100), *range(50, 100)]:
+            erasing.start(str(number))
+        threads = [thread.name for thread in {*threading.enumerate()} - before]
+    erasing.close()
+    assert sorted(map(int, {*sink.erased})) == list(range(100))
     assert len(sink.erased) <= 101, "who was in work when they came again is erased twice"
-    assert threads == 1
+    assert threads.count("consent-erasing") == 1
 
 
 @pytest.mark.logs_an_exception
-def test_failed_erasure_is_logged_with_visitor_id(
-    caplog: pytest.LogCaptureFixture,
+def test_failed_erasure_is_logged_with_visitor_id_and_retried_after_the_others(
+    sink: Erased, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Torn(Erased):
-        is_over = threading.Event()
-
-        def erase(self, visitor_id: str) -> int:
-            if visitor_id == "one" and not self.is_over.is_set():
-                raise OSError("the disk is torn")
-            return super().erase(visitor_id)
-
-    sink = Torn()
-
-    def sleep(_: float) -> None:
-        sink.is_over.wait(60)
-
-    erasing = Erasing(sink, sleep=sleep)
-    erasing.start("one")
-    erasing.start("two")
-    assert eventually(lambda: "of visitor one, who withdrew" in caplog.text)
-    assert sink.erased == []
-    sink.is_over.set()
-    assert eventually(lambda: sorted(sink.erased) == ["one", "two"])
+    sink.failures = 1
+    erasing = Erasing(sink, sleep=lambda _: None)
+    with sink.held():
+        erasing.start("one")
+        assert eventually(lambda: sink.asked == ["one"])
+        erasing.start("two")
+    assert eventually(lambda: sink.erased == ["two", "one"])
     assert "of visitor one, who withdrew, could not all be erased" in caplog.text
 
 
 @pytest.mark.logs_an_exception
-def test_erasure_without_thread_runs_with_next_withdrawal(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    full = [True]
-
-    class Thread(threading.Thread):
-        def start(self) -> None:
-            if full:
-                raise RuntimeError("can't start new thread")
-            super().start()
-
-    sink = Erased()
-    erasing = Erasing(sink, new_thread=Thread, sleep=lambda seconds: None)
-    erasing.start("one")
-    assert "are erased later: no thread can be started" in caplog.text
-    erasing.close()
-    assert "visitor one, who withdrew, are not all erased: the process ends" in caplog.text
-    full.clear()
-    erasing.start("two")
-    assert eventually(lambda: sorted(sink.erased) == ["one", "two"])
-
-
-def test_withdrawal_without_access_log_succeeds() -> None:
-    app: ConsentMiddleware = install(text=ERASE_ON_WITHDRAWAL)
-    visitor = Visitor(app)
-    visitor.accept()
-    assert visitor.refuse().status == 200
-
-
-# Retries.
-
-
-class Down(Erased):
-    """A sink whose first tries to erase fail."""
-
-    def __init__(self, tries: int) -> None:
-        super().__init__()
-        self.tries = tries
-
-    def erase(self, visitor_id: str) -> int:
-        self.tries -= 1
-        if self.tries >= 0:
-            raise OSError("nobody answers")
-        return super().erase(visitor_id)
-
-
-@pytest.mark.logs_an_exception
-def test_failing_sink_is_retried_with_growing_pauses(tmp_path: Path) -> None:
-    sink, slept = Down(10), list[float]()
-    erasing = Erasing(sink, tmp_path / "notes", sleep=slept.append, jitter=lambda: 1.0)
+def test_failing_sink_is_retried_with_growing_pauses(sink: Erased, folder: Path) -> None:
+    slept: list[float] = []
+    erasing = Erasing(sink, folder, sleep=slept.append, jitter=lambda: 1.0)
+    sink.failures = 10
     erasing.start("one")
     assert eventually(lambda: sink.erased == ["one"])
     assert slept == [5, 10, 20, 40, 80, 160, 320, 600, 600, 600]
-    assert eventually(lambda: notes(tmp_path) == [])
-    sink.tries = 1
+    assert eventually(lambda: notes(folder) == [])
+    sink.failures = 1
     erasing.start("two")
     assert eventually(lambda: sink.erased == ["one", "two"])
     assert slept[-1] == 5, "pauses start again after a success"
 
 
-# The notes on disk.
+class FewThreads(threading.Thread):
+    """A thread that cannot start, unless its name is allowed."""
 
+    allowed = ("consent-erasing-notes",)
 
-def notes(folder: Path) -> list[str]:
-    """Return the visitors who have a note."""
-    return sorted(path.name.removesuffix(".id") for path in folder.glob("notes/*"))
-
-
-def never(_: float) -> None:
-    """Sleep until the tests end."""
-    threading.Event().wait()
+    def start(self) -> None:
+        if self.name not in self.allowed:
+            raise RuntimeError("can't start new thread")
+        super().start()
 
 
 @pytest.mark.logs_an_exception
-def test_next_process_finishes_noted_erasures(tmp_path: Path) -> None:
-    ended = Erasing(Down(1000), tmp_path / "notes", sleep=never)
+@pytest.mark.parametrize("has_notes", [False, True])
+def test_erasure_without_thread_runs_with_next_withdrawal(
+    has_notes: bool, sink: Erased, folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    erasing = Erasing(sink, folder if has_notes else None, new_thread=FewThreads, sleep=sink.sleep)
+    erasing.start("one")
+    assert "are erased later: no thread can be started" in caplog.text
+    assert eventually(lambda: notes(folder) == ["one"] * has_notes)
+    erasing.close()
+    is_reported = "visitor one, who withdrew, are not all erased: the process ends" in caplog.text
+    assert is_reported is not has_notes, "the next process finishes what is noted"
+    monkeypatch.setattr(FewThreads, "allowed", ("consent-erasing-notes", "consent-erasing"))
+    erasing.start("two")
+    assert eventually(lambda: sorted(sink.erased) == ["one", "two"])
+
+
+def test_withdrawal_beyond_queue_limit_is_logged(
+    sink: Erased, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasing_module, "MOST", 3)
+    erasing = Erasing(sink)
+    with sink.held():
+        erasing.start("in work")
+        assert eventually(lambda: sink.asked == ["in work"])
+        for visitor in ("one", "two", "three", "three", "four"):
+            erasing.start(visitor)
+    erasing.close()
+    assert sink.erased == ["in work", "one", "two", "three"]
+    (said,) = caplog.messages
+    assert "visitor four, who withdrew, are not all erased: too many others wait" in said
+
+
+# The notes on disk.
+
+
+def test_next_process_finishes_noted_erasures(sink: Erased, folder: Path) -> None:
+    down = Erased()
+    down.go_on.clear()
+    ended = Erasing(down, folder)
     ended.start("one")
     ended.start("../two/\xe9")
-    assert eventually(lambda: notes(tmp_path) == ["..%2Ftwo%2F%C3%A9", "one"])
-    assert stat.S_IMODE((tmp_path / "notes").stat().st_mode) == 0o700
-    assert [stat.S_IMODE(note.stat().st_mode) for note in (tmp_path / "notes").iterdir()] == [0o600] * 2
-    (tmp_path / "notes" / "settled.id").write_bytes(b"settled\n")  # as an earlier version noted
-    sink = Erased()
-    Erasing(sink, tmp_path / "notes").run_if_due(1e9)
+    assert eventually(lambda: notes(folder) == ["..%2Ftwo%2F%C3%A9", "one"])
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert [stat.S_IMODE(note.stat().st_mode) for note in folder.iterdir()] == [0o600] * 2
+    (folder / "settled.id").write_bytes(b"settled\n")  # as an earlier version noted
+    Erasing(sink, folder).run_if_due(1e9)
     assert eventually(lambda: sorted(sink.erased) == ["../two/\xe9", "one", "settled"])
-    assert eventually(lambda: notes(tmp_path) == [])
+    assert eventually(lambda: notes(folder) == [])
+    down.go_on.set()
 
 
-def test_erasure_done_by_another_process_is_not_repeated(tmp_path: Path) -> None:
-    noted, sink = Notes(tmp_path / "notes"), Held()
+def test_erasure_done_by_another_process_is_not_repeated(sink: Erased, folder: Path) -> None:
+    noted = Notes(folder)
     for visitor in ("one", "two"):
         noted.add(visitor)
-    erasing = Erasing(sink, tmp_path / "notes", jitter=lambda: 0.5)
-    erasing.run_if_due(1e9)
-    assert eventually(lambda: sink.is_asked.is_set())
-    noted.remove({"one": "two", "two": "one"}[sink.asked])
-    sink.go_on.set()
-    assert eventually(lambda: notes(tmp_path) == [])
-    assert sink.erased == [sink.asked]
+    with sink.held():
+        Erasing(sink, folder, jitter=lambda: 0.5).run_if_due(1e9)
+        assert eventually(lambda: sink.asked)
+        noted.remove({"one": "two", "two": "one"}[sink.asked[0]])
+    assert eventually(lambda: notes(folder) == [])
+    assert sink.erased == sink.asked
 
 
 def test_unwritable_notes_give_one_warning_and_erasing_continues(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    sink: Erased, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (tmp_path / "notes").write_text("no folder")
-    sink = Held()
-    erasing = Erasing(sink, tmp_path / "notes", sleep=lambda seconds: None)
+    folder.write_text("no folder")
+    erasing = Erasing(sink, folder)
     erasing.run_if_due(1e9)
-    erasing.start("one")
-    erasing.start("two")
-    assert eventually(lambda: "cannot be noted in" in caplog.text)
-    sink.go_on.set()
+    with sink.held():
+        erasing.start("one")
+        erasing.start("two")
+        assert eventually(lambda: "cannot be noted in" in caplog.text)
     assert eventually(lambda: sorted(sink.erased) == ["one", "two"])
     assert caplog.text.count("cannot be noted in") == 1
 
 
-def test_number_of_notes_is_limited(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    noted = Notes(tmp_path / "notes", most=2)
+def test_number_of_notes_is_limited(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    noted = Notes(folder, most=2)
     for visitor in ("one", "two", "three"):
         noted.add(visitor)
-    assert notes(tmp_path) == ["one", "two"]
+    assert notes(folder) == ["one", "two"]
     assert "it holds 2 notes, which is the most that it may" in caplog.text
 
 
-@pytest.mark.slow
-def test_withdrawal_beyond_queue_limit_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    sink = Held()
-    erasing = Erasing(sink)
-    for number in range(10_100):  # the threads take a few of them
-        erasing.start(str(number))
-    assert "visitor 10099, who withdrew, are not all erased: too many others wait" in caplog.text
-    assert erasing._noting.wait(time.monotonic() + LONGEST_WAIT) == []  # only a fork may come while a thread works
-    erasing.after_fork()
-    sink.go_on.set()
-
-
-def test_note_remains_while_a_visitor_who_withdrew_again_waits(tmp_path: Path) -> None:
-    sink = Held()
-    erasing = Erasing(sink, tmp_path / "notes")
-    erasing.start("one")
-    assert sink.is_asked.wait(20)
-    erasing.start("one")
-    assert eventually(lambda: notes(tmp_path) == ["one"])
-    sink.go_on.set()
+def test_note_remains_while_a_visitor_who_withdrew_again_waits(sink: Erased, folder: Path) -> None:
+    erasing = Erasing(sink, folder)
+    with sink.held():
+        erasing.start("one")
+        assert eventually(lambda: sink.asked == ["one"])
+        erasing.start("one")
+        assert eventually(lambda: notes(folder) == ["one"])
     assert eventually(lambda: sink.erased == ["one", "one"])
-    assert eventually(lambda: notes(tmp_path) == [])
+    assert eventually(lambda: notes(folder) == [])
 
 
-def test_interrupted_erasure_keeps_its_note_and_logs_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    class Interrupted(Erased):
-        def erase(self, visitor_id: str) -> int:
-            super().erase(visitor_id)
-            raise duckdb.InterruptException("INTERRUPT Error: Interrupted!")
+def test_interrupted_erasure_keeps_its_note_and_logs_nothing(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    sink = Erased(1, duckdb.InterruptException("INTERRUPT Error: Interrupted!"))
+    slept = threading.Event()
+    go_on = threading.Event()
 
-    sink = Interrupted()
-    Erasing(sink, tmp_path / "notes", sleep=never).start("one")
-    assert eventually(lambda: (sink.erased, notes(tmp_path)) == (["one"], ["one"]))
+    def sleep(_: float) -> None:
+        slept.set()
+        go_on.wait(60)
+
+    Erasing(sink, folder, sleep=sleep).start("one")
+    assert slept.wait(20)
+    assert eventually(lambda: notes(folder) == ["one"])
     assert caplog.text == ""
+    go_on.set()
+    assert eventually(lambda: notes(folder) == [])
+    assert sink.erased == ["one"]
 
 
 # The end of the process.
@@ -352,22 +388,21 @@ def run(script: str, *arguments: str | Path) -> tuple[str, str]:
 
 ENDING = """
 import sys, threading
-from cookie_consent.tracing.erasing import Erasing
-from tests.tracing.test_erasing import Held
-sink = Held()
-erasing = Erasing(sink, sys.argv[1])
+from cookie_consent.tracing import erasing as erasing_module
+from tests.tracing.test_erasing import Erased
+erasing_module._CLOSE_TIMEOUT = 1
+sink = Erased()
+sink.go_on.clear()
+erasing = erasing_module.Erasing(sink, sys.argv[1])
 for number in range(40):
     erasing.start(str(number))
 print("started", flush=True)
 """
-
-
-@pytest.mark.slow
-def test_blocked_erasures_do_not_hold_up_process_exit(tmp_path: Path) -> None:
-    assert run(ENDING, tmp_path / "notes") == ("started\n", "")
-    assert sorted(map(int, notes(tmp_path))) == list(range(40))
-
-
+GOING_ON = """
+threading.Timer(0.2, sink.go_on.set).start()
+erasing.close()
+print(len(sink.erased))
+"""
 IN_DUCKDB = """
 import sys, threading
 from cookie_consent.tracing import erasing
@@ -390,74 +425,45 @@ for number in range(8):
     all_of_them.start(str(number))
 started.wait()
 """
-
-
-@pytest.mark.slow
-def test_process_exit_during_duckdb_erasure_succeeds(tmp_path: Path) -> None:
-    output, errors = run(IN_DUCKDB, tmp_path / "notes")
-    assert output == ""
-    assert "InterruptException" not in errors
-    assert len(notes(tmp_path)) == 8
-
-
-@pytest.mark.logs_an_exception
-def test_noted_visitor_is_not_reported_as_unerased(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    class NotesAlone(threading.Thread):
-        def start(self) -> None:
-            if self.name != "consent-erasing-notes":
-                raise RuntimeError("can't start new thread")
-            super().start()
-
-    erasing = Erasing(Erased(), tmp_path / "notes", new_thread=NotesAlone)
-    erasing.start("one")
-    assert eventually(lambda: notes(tmp_path) == ["one"])
-    erasing.close()
-    assert "the process ends" not in caplog.text
-
-
-@pytest.mark.slow
-def test_close_waits_for_running_erasures(tmp_path: Path) -> None:
-    script = f"{ENDING}\nthreading.Timer(0.2, sink.go_on.set).start()\nerasing.close()\nprint(len(sink.erased))"
-    assert run(script, tmp_path / "notes")[0] == "started\n40\n"
-
-
-def test_server_shutdown_waits_for_running_erasures() -> None:
-    sink = Held()
-    site = install(text=ERASE_ON_WITHDRAWAL, access_log=sink)
-    visitor = Visitor(site, [("user-agent", PHONE)])
-    visitor.accept()
-    visitor.get("/")
-    visitor.refuse()
-    assert len(sink.records) == 1
-    threading.Timer(0.2, sink.go_on.set).start()
-    drive_lifespan(site)
-    assert sink.records == []
-
-
 FORKED = """
 import os
 from cookie_consent.tracing.erasing import Erasing
 from tests.tracing.test_erasing import Erased
 
-class Parents(Erased):
-    def erase(self, visitor_id):
-        if os.getpid() == parent:
-            os.read(to_read, 1)
-        return super().erase(visitor_id)
-
-parent, (to_read, to_write), sink = os.getpid(), os.pipe(), Parents()
-erasing = Erasing(sink, sleep=lambda seconds: None)
+sink = Erased()
+sink.go_on.clear()
+erasing = Erasing(sink)
 for number in range(6):
     erasing.start(str(number))
-child = os.fork()
-if not child:
+if child := os.fork():
+    assert os.waitpid(child, 0)[1] == 0
+    sink.go_on.set()
+else:
+    sink = erasing._sink = Erased()
     erasing.start("child")
     erasing.close()
     print(sorted({*sink.erased}), flush=True)
     os._exit(0)
-assert os.waitpid(child, 0)[1] == 0
-os.close(to_write)
 """
+
+
+@pytest.mark.slow
+def test_blocked_erasures_do_not_hold_up_process_exit(folder: Path) -> None:
+    assert run(ENDING, folder) == ("started\n", "")
+    assert sorted(map(int, notes(folder))) == list(range(40))
+
+
+@pytest.mark.slow
+def test_process_exit_during_duckdb_erasure_succeeds(folder: Path) -> None:
+    output, errors = run(IN_DUCKDB, folder)
+    assert output == ""
+    assert "InterruptException" not in errors
+    assert len(notes(folder)) == 8
+
+
+@pytest.mark.slow
+def test_close_waits_for_running_erasures(folder: Path) -> None:
+    assert run(f"{ENDING}{GOING_ON}", folder)[0] == "started\n40\n"
 
 
 @pytest.mark.slow
@@ -465,40 +471,12 @@ def test_forked_process_erases_only_for_its_own_withdrawals() -> None:
     assert run(FORKED)[0] == "['child']\n"
 
 
-@pytest.mark.parametrize(
-    "log_at", [Path, JsonLinesSink, lambda path: sink_to(MemoryStore(), path)], ids=["path", "files", "spill"]
-)
-def test_erasure_notes_are_kept_beside_local_access_log(log_at: Callable[[Path], Path | Sink], tmp_path: Path) -> None:
-    site = install(text=ERASE_ON_WITHDRAWAL, access_log=log_at(tmp_path / "log"))
-    (tmp_path / "log.to-erase").touch()  # a file in place of the folder: the note fails, and says where
-    visitor = Visitor(site, [("user-agent", PHONE)])
-    visitor.accept()
-    visitor.get("/")
+def test_server_shutdown_waits_for_running_erasures(sink: Erased) -> None:
+    visitor = traced(sink)
+    app: Any = visitor.app
+    sink.go_on.clear()
     visitor.refuse()
-    assert eventually(lambda: [*tmp_path.glob("log.erased")] != [])
-
-
-def test_withdrawal_that_does_not_erase_keeps_what_its_process_had_not_written_yet(tmp_path: Path) -> None:
-    path = tmp_path / "access.jsonl"
-    visitor = Visitor(install(text=SITE, access_log=path, clock=time.time), [("user-agent", PHONE)])
-    visitor.accept()
-    visitor.get("/just-before")
-    visitor.refuse()
-    assert eventually(path.with_name("access.jsonl.erased").is_file)
-    assert [json.loads(line)["url.path"] for line in path.read_bytes().splitlines()] == ["/just-before"]
-
-
-def test_withdrawal_that_does_not_erase_keeps_late_records_of_other_processes_out(tmp_path: Path) -> None:
-    path = tmp_path / "access.jsonl"
-    visitor = Visitor(install(text=SITE, access_log=path, clock=time.time), [("user-agent", PHONE)])
-    visitor.accept()
-    visitor.get("/")
-    assert eventually(path.is_file)
-    (line,) = path.read_bytes().splitlines(keepends=True)
-    visitor.refuse()
-    assert eventually(path.with_name("access.jsonl.erased").is_file)
-    other = JsonLinesSink(path)
-    other.write(line)
-    other.close()
-    assert path.read_bytes() == line, "the earlier record stays, and the late one is not written"
-    assert hash_of(json.loads(line)["visitor.id"]) not in ErasedVisitors(tmp_path / "access.jsonl.erased").hashes()
+    assert len(sink.records) == 1
+    threading.Timer(0.2, sink.go_on.set).start()
+    drive_lifespan(app)
+    assert sink.records == []
