@@ -19,6 +19,17 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
     ledger.close()
 
 
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+def each_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
+    """A ledger of each kind."""
+    ledger: Ledger = MemoryLedger()
+    if request.param != "memory":
+        is_file = request.param == "sqlite"
+        ledger = open_ledger(ledger_url(tmp_path) if is_file else request.getfixturevalue("postgres_url"))
+    yield ledger
+    ledger.close()
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty database of each kind."""

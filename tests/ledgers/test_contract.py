@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -49,14 +48,9 @@ UNUSUAL = (
 )
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgresql"])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    if request.param == "memory":
-        yield MemoryLedger()
-        return
-    url = ledger_url(tmp_path) if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    with closing(open_ledger(url)) as ledger:
-        yield ledger
+@pytest.fixture
+def ledger(each_ledger: Ledger) -> Ledger:
+    return each_ledger
 
 
 def cited(ledger: Ledger) -> set[str]:
@@ -268,7 +262,7 @@ REMOVALS = st.fixed_dictionaries(
 
 
 @given(st.lists(APPENDS | REMOVALS, max_size=12))
-@settings(max_examples=30)
+@settings(max_examples=12)
 @pytest.mark.slow  # each history makes a file
 def test_sqlite_gives_the_same_as_a_list(history: list[Any]) -> None:
     memory = MemoryLedger()

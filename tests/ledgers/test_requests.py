@@ -4,34 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from cookie_consent.ledgers import Ledger, MemoryLedger, Requests, open_ledger
-from cookie_consent.ledgers.glossary import MEANINGS
+from cookie_consent.ledgers import Ledger, Requests, open_ledger
 from cookie_consent.ledgers.requests import DeskRequest
 from cookie_consent.policy.parts import RequestRules
 from tests.support.desk import DAY, help_desk_request
-from tests.support.ledger_files import ledger_url
 from tests.support.policies import NOW
 
 RULES = RequestRules(keep_address=timedelta(days=30), keep=timedelta(days=100))
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgresql"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Requests]:
-    ledger: Ledger = MemoryLedger()
-    if request.param == "sqlite":
-        ledger = open_ledger(ledger_url(tmp_path))
-    elif request.param == "postgresql":
-        ledger = open_ledger(request.getfixturevalue("postgres_url"))
-    yield ledger.requests
-    ledger.close()
+@pytest.fixture
+def store(each_ledger: Ledger) -> Requests:
+    return each_ledger.requests
 
 
 def kept(store: Requests, **changes: Any) -> DeskRequest:
@@ -41,14 +33,12 @@ def kept(store: Requests, **changes: Any) -> DeskRequest:
     return request
 
 
-@pytest.mark.parametrize(
-    "text", ["'; DROP TABLE consent_requests; --", "訪問 🧑‍🚀", "100 % {x} \\ :y", "a\n\tb", "a" * 4000]
-)
-def test_request_and_answer_are_kept_unchanged(store: Requests, text: str) -> None:
-    request = kept(store, text=text, consent_id=text, address="me@home.example", kind="complain", language="ja")
-    assert store.listed() == [request]
-    assert store.end(request.reference, NOW + 1.9, text)
-    assert store.listed(text) == [replace(request, answer=text, ended_at=NOW + 1)]
+def test_request_and_answer_are_kept_unchanged(store: Requests) -> None:
+    for text in ("'; DROP TABLE consent_requests; --", "訪問 🧑‍🚀", "100 % {x} \\ :y", "a\n\tb", "a" * 4000):
+        request = kept(store, text=text, consent_id=text, address="me@home.example", kind="complain", language="ja")
+        assert store.listed(text) == [request]
+        assert store.end(request.reference, NOW + 1.9, text)
+        assert store.listed(text) == [replace(request, answer=text, ended_at=NOW + 1)]
 
 
 def test_requests_of_a_visitor_are_only_their_own(store: Requests) -> None:
@@ -129,27 +119,25 @@ def test_dry_run_reports_purge_without_deleting(store: Requests) -> None:
     assert store.purge(now=then, rules=RULES) == would == {"requests": 1, "addresses": 1}
 
 
-def test_every_field_of_a_request_has_a_meaning() -> None:
-    assert MEANINGS["requests"].keys() == help_desk_request().document().keys()
-
-
 # Databases.
 
 
-def test_concurrent_answers_keep_one(url: str) -> None:
-    ledgers = [open_ledger(url) for _ in range(2)]
-    request = kept(ledgers[0].requests)
-    with ThreadPoolExecutor() as threads:
-        first = list(threads.map(lambda n: ledgers[n].requests.end(request.reference, NOW, f"By {n}."), (0, 1)))
+@pytest.fixture
+def ledger(url: str) -> Iterator[Ledger]:
+    with closing(open_ledger(url)) as ledger:
+        yield ledger
+
+
+def test_concurrent_answers_keep_one(url: str, ledger: Ledger) -> None:
+    request = kept(ledger.requests)
+    with closing(open_ledger(url)) as other, ThreadPoolExecutor() as threads:
+        ends = [one.requests.end for one in (ledger, other)]
+        first = list(threads.map(lambda n: ends[n](request.reference, NOW, f"By {n}."), (0, 1)))
     assert sorted(first) == [False, True]
-    assert ledgers[1].requests.listed()[0].answer == f"By {first.index(True)}."
-    for ledger in ledgers:
-        ledger.close()
+    assert ledger.requests.listed()[0].answer == f"By {first.index(True)}."
 
 
-def test_database_error_keeps_no_request(url: str) -> None:
-    ledger = open_ledger(url)
+def test_database_error_keeps_no_request(ledger: Ledger) -> None:
     with pytest.raises(DBAPIError):
         ledger.requests.add(help_desk_request(text=None))
     assert ledger.requests.listed() == []
-    ledger.close()
