@@ -15,9 +15,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from starlette.applications import Starlette
-from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import cookie_parser
-from starlette.responses import PlainTextResponse
 from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
@@ -96,26 +94,10 @@ def test_only_necessary_cookies_are_set_before_answer() -> None:
     assert reply.all("set-cookie") == ["session=s; HttpOnly", "_ga_session=1"]
 
 
-def test_name_with_no_break_space_is_held_as_undeclared() -> None:
-    before = Counter(held_cookies)
-    assert gate().outgoing([(b"set-cookie", b"player\xa0=1")], NECESSARY_ONLY) == []
-    assert Counter(held_cookies) - before == {("response", "undeclared"): 1}
-
-
 def test_allowed_cookies_are_set_byte_for_byte() -> None:
     visitor = Visitor(install(reply_app(sets=["_ga=\xe9 1;Path=/x ;Foo", "player=1", "mystery=1"])))
     visitor.save(analytics=True)
     assert visitor.get().all("set-cookie") == ["_ga=\xe9 1;Path=/x ;Foo"]
-
-
-@pytest.mark.parametrize("name", [b"set-cookie", b"Set-Cookie", b"SET-COOKIE"])
-def test_set_cookie_field_name_is_case_insensitive(name: bytes) -> None:
-    assert gate().outgoing([(name, b"_ga=1")], NECESSARY_ONLY) == []
-
-
-def test_response_without_cookies_keeps_its_fields() -> None:
-    headers = [(b"x-set-cookie", b"_ga=1"), (b"set-cookie2", b"_ga=1"), (b"new-cookies", b"_ga=1")]
-    assert gate().outgoing(headers, NECESSARY_ONLY) == headers
 
 
 @pytest.mark.parametrize("kind", ["websocket.accept", "websocket.http.response.start"])
@@ -147,15 +129,6 @@ def test_websocket_is_accepted_without_header_fields() -> None:
     assert list(sent[0].get("headers", ())) == []
 
 
-def test_gate_follows_each_new_answer() -> None:
-    visitor = Visitor(install(reply_app(sets=["_ga=1"])))
-    assert "_ga" not in visitor.get().set_cookies
-    visitor.accept()
-    assert "_ga" in visitor.get().set_cookies
-    visitor.refuse()
-    assert "_ga" not in visitor.get().set_cookies
-
-
 @pytest.mark.parametrize(
     ("name", "purposes"),
     [
@@ -174,24 +147,11 @@ def test_most_specific_cookie_declaration_counts(name: str, purposes: set[str] |
     assert passes(f"{name}=1", NECESSARY_ONLY) is (purposes == set())
 
 
-def test_gate_classifies_more_names_than_it_caches() -> None:
-    own = gate()
-    for number in range(2500):
-        assert own.block_reason(b"n%d" % number, NECESSARY_ONLY) == "undeclared"
-    assert own.block_reason(b"_ga", NECESSARY_ONLY) == "analytics"
-    assert own.block_reason(b"session", NECESSARY_ONLY) is None
-
-
 @pytest.mark.parametrize("name", ["__Host-consent", "__Host-visitor"])
 @pytest.mark.parametrize("hold_undeclared", [True, False])
 def test_app_can_delete_but_not_set_our_cookies(name: str, hold_undeclared: bool) -> None:
     assert not passes(f"{name}=forged; Path=/; Secure", ALL_ALLOWED, hold_undeclared=hold_undeclared)
     assert passes(f"{name}=; Path=/; Secure; Max-Age=0", NECESSARY_ONLY)
-
-
-def test_undeclared_cookies_pass_if_only_reported() -> None:
-    assert passes("mystery=1", hold_undeclared=False)
-    assert not passes("_ga=1", hold_undeclared=False)
 
 
 @pytest.mark.parametrize("begin", [b"_ga", b"mystery"])
@@ -231,41 +191,6 @@ def test_cookies_in_trailers_are_gated() -> None:
 
     sent = asyncio.run(drive(install(app), scope()))
     assert [message.get("headers") for message in sent[2:]] == [[(b"x", b"y")], []]
-
-
-@pytest.mark.parametrize("convert", CONVERSIONS.values(), ids=CONVERSIONS)
-@pytest.mark.parametrize("given", [[(b"x-a", b"b")], [(b"Vary", b"Origin")], [(b"Cache-Control", b"public")]])
-@pytest.mark.parametrize("granted", [False, True])
-def test_traced_response_with_fields_of_any_type_is_private(convert: Any, given: list[Any], granted: bool) -> None:
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        fields = [(convert(name), convert(value)) for name, value in given]
-        await send({"type": "http.response.start", "status": 200, "headers": fields})
-        await send({"type": "http.response.body", "body": b"ok"})
-
-    site = install(app, access_log=MemorySink())
-    visitor = Visitor(site, [("user-agent", PHONE)])
-    if granted:
-        visitor.accept()
-    cookies = visitor.cookies or "a=b"
-    (start, _) = asyncio.run(drive(site, scope(headers=[*visitor.headers, ("cookie", cookies)])))
-    values = b" ".join(bytes(value) for _, value in start["headers"] if isinstance(value, bytes))
-    assert (b"private" in values) is granted
-    assert not (granted and b"public" in values)
-
-
-@pytest.mark.parametrize("convert", [bytearray, memoryview, lambda octets: memoryview(bytearray(octets))])
-@pytest.mark.parametrize("at", [0, 1, 2])
-def test_cookie_field_of_request_may_be_bytearray_or_memoryview(convert: Any, at: int) -> None:
-    seen: list[list[Any]] = []
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        seen.append([bytes(value) for name, value in scope["headers"] if name == b"cookie"])
-        await reply_app()(scope, receive, send)
-
-    request = scope(headers=[("accept", "*/*")])
-    request["headers"].insert(at, (convert(b"Cookie"), convert(b"_ga=1; session=s")))
-    asyncio.run(drive(install(app), request, []))
-    assert seen == [[b"session=s"]]
 
 
 @pytest.mark.parametrize("convert", CONVERSIONS.values(), ids=CONVERSIONS)
@@ -459,82 +384,32 @@ def test_passed_cookie_lives_no_longer_than_declared(name: str, attributes: list
         assert after.expiry <= NOW + longest
 
 
-def capped(field: str, text: str = SITE) -> str:
-    (passed,) = gate(text).outgoing([(b"set-cookie", field.encode())], ALL_ALLOWED)
-    return passed[1].decode()
-
-
 @pytest.mark.parametrize(
-    ("field", "passed"),
+    ("field", "passed", "told"),
     [
-        ("session=s; Path=/; Max-Age=34560000; HttpOnly", "session=s; Path=/; HttpOnly"),
-        ("session=s;expires=Fri, 13 Jun 2036 15:06:40 GMT ;Secure", "session=s;Secure"),
-        ("player=1; max-age = 34560000 ; Path=/videos", "player=1; max-age =2592000; Path=/videos"),
-        ("player=1; Expires=Fri, 13 Jun 2036 15:06:40 GMT", "player=1; Expires=Tue, 15 Jul 2025 15:06:40 GMT"),
-        ("player=1; Expires=Monday, 14-Jul-25 15:06:40 GMT", "player=1; Expires=Mon, 14 Jul 2025 15:06:40 GMT"),
-        ("player=1; Max-Age=60; Max-Age=99999999", "player=1; Max-Age=60; Max-Age=2592000"),
-        ("player=1; Max-Age=1e9; Expires=soon", "player=1"),
-        (f"player=1; Max-Age={'6' * 1025}", "player=1"),
-        ("player=1; Max-Age=2592000", "player=1; Max-Age=2592000"),
-        ("player=Max-Age=99999999; X-Max-Age=99999999", "player=Max-Age=99999999; X-Max-Age=99999999"),
-        ("session=; Max-Age=0; Path=/", "session=; Max-Age=0; Path=/"),
-        ("session=; Expires=Thu, 01-Jan-1970 00:00:00 GMT", "session=; Expires=Thu, 01-Jan-1970 00:00:00 GMT"),
+        ("session=s; Max-Age=60", "session=s", None),
+        ("session=s; Max-Age=61", "session=s", "61 seconds"),
+        ("session=s; Path=/; Max-Age=1209600", "session=s; Path=/", "14 days"),
+        ("player=1; Max-Age=2592060", "player=1; Max-Age=2592000", None),
+        ("player=1; Max-Age=2592061", "player=1; Max-Age=2592000", "43202 minutes"),
+        ("player=1; Expires=Tue, 15 Jul 2025 15:07:00 GMT", "player=1; Expires=Tue, 15 Jul 2025 15:06:40 GMT", None),
+        ("player=1; Max-Age=1e99", "player=1", None),
+        ("_ga=1; Max-Age=999999999", "_ga=1; Max-Age=34128000", "400 days"),
     ],
 )
-def test_lifetime_attributes_are_capped_as_declared(field: str, passed: str) -> None:
-    assert capped(field) == passed
-
-
-def test_capped_lifetime_is_logged_once_with_toml_to_paste(
-    caplog: pytest.LogCaptureFixture,
+def test_longer_lifetime_than_declared_is_cut_and_logged_once(
+    field: str, passed: str, told: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        response = PlainTextResponse("ok")
-        response.set_cookie("_ga_1", "1", max_age=396 * DAY)
-        await response(scope, receive, send)
-
-    signed_in = SessionMiddleware(_write_session, "k" * 32)
-    for site in (install(signed_in), install(app)):
-        visitor = Visitor(site)
-        visitor.accept()
-        for _ in range(2):
-            reply = visitor.get()
-            assert "14 days" not in str(reply.headers)
-    warnings = [record.getMessage() for record in caplog.records]
-    assert len(warnings) == 2
-    assert 'cookie "session" is kept for the browser session' in warnings[0]
-    assert "the app sets it for 14 days" in warnings[0]
-    pasted = tomllib.loads(warnings[0][warnings[0].index("[[cookies]]") :])["cookies"]
-    assert pasted == [{"name": "session", "purpose": "necessary", "duration": "14 days"}]
-    assert '"_ga*" is kept for 395 days' in warnings[1]
-    longer = SITE.replace('name = "session"\n', 'name = "session"\nduration = "14 days"\n')
-    assert capped("session=s; max-age=1209600", longer) == "session=s; max-age=1209600"
-    assert len(caplog.records) == 2
-
-
-async def _write_session(scope: Scope, receive: Receive, send: Send) -> None:
-    scope["session"]["name"] = "value"
-    await PlainTextResponse("ok")(scope, receive, send)
-
-
-@pytest.mark.parametrize(("name", "longest"), [("session", 0), ("player", 30 * DAY)])
-@pytest.mark.parametrize(("more", "warnings"), [(60, 0), (61, 1)])
-def test_lifetime_up_to_one_minute_over_is_not_logged(
-    name: str, longest: int, more: int, warnings: int, caplog: pytest.LogCaptureFixture
-) -> None:
-    capped(f"{name}=1; Max-Age={longest + more}")
-    assert len(caplog.records) == warnings
-
-
-def test_clock_skew_and_browser_limit_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """The app's clock may be some seconds ahead, and browsers keep no cookie for more than 400 days."""
-    text = SITE.replace('duration = "395 days"', 'duration = "400 days"')
-    assert capped("_ga=1; Max-Age=999999999", text) == "_ga=1; Max-Age=34560000"
-    assert (
-        capped("player=1; Expires=Tue, 15 Jul 2025 15:07:00 GMT") == "player=1; Expires=Tue, 15 Jul 2025 15:06:40 GMT"
-    )
-    assert capped("player=1; Max-Age=1e99") == "player=1"
-    assert caplog.records == []
+    own = gate()
+    for _ in range(2):
+        assert own.outgoing([(b"set-cookie", field.encode())], ALL_ALLOWED) == [(b"set-cookie", passed.encode())]
+    assert len(caplog.messages) == (told is not None)
+    for message in caplog.messages:
+        pasted = tomllib.loads(message[message.index("[[cookies]]") :])["cookies"]
+        assert [cookie["duration"] for cookie in pasted] == [told]
+    browsers_limit = gate(SITE.replace("395 days", "400 days"))
+    browsers_limit.outgoing([(b"set-cookie", b"_ga=1; Max-Age=999999999")], ALL_ALLOWED)
+    assert len(caplog.messages) == (told is not None)  # a browser keeps no cookie for longer
 
 
 @pytest.mark.parametrize(
@@ -571,55 +446,7 @@ def test_lifetime_is_logged_for_name_seen_in_request_before(
     ]
 
 
-def test_passed_undeclared_cookie_is_unchanged() -> None:
-    field = (b"set-cookie", b"mystery=1; Max-Age=99999999")
-    assert gate(hold_undeclared=False).outgoing([field], NECESSARY_ONLY) == [field]
-
-
 # Cookies that the app sees
-
-
-def test_app_sees_only_allowed_cookies() -> None:
-    seen: list[list[str]] = []
-    app = install(reply_app(seen=seen))
-    call(app, headers=[("cookie", "_ga=1; session=s;player=p ; mystery=m;  _ga_session = x")])
-    assert seen == [["session=s; _ga_session = x"]]
-
-
-def test_app_gets_no_cookie_field_without_allowed_cookies() -> None:
-    seen: list[list[str]] = []
-    call(install(reply_app(seen=seen)), headers=[("cookie", "_ga=1; player=p")])
-    assert seen == [[]]
-
-
-def test_cookie_fields_are_unchanged_if_nothing_is_held() -> None:
-    seen: list[list[str]] = []
-    call(install(reply_app(seen=seen)), headers=[("cookie", "session=s;;  "), ("cookie", "session=t")])
-    assert seen == [["session=s;;  ", "session=t"]]
-
-
-def test_several_cookie_fields_are_joined_and_gated() -> None:
-    seen: list[list[str]] = []
-    app = install(reply_app(seen=seen))
-    visitor = Visitor(app)
-    visitor.save(media=True, analytics=False)
-    fields = [
-        ("cookie", pair)
-        for pair in ("_ga=1", "session=s", "player=p", f"__Host-consent={visitor.jar['__Host-consent']}")
-    ]
-    call(app, headers=fields)
-    assert seen[-1] == [f"session=s; player=p; __Host-consent={visitor.jar['__Host-consent']}"]
-
-
-def test_app_sees_visitor_cookie_only_while_tracing_is_allowed() -> None:
-    seen: list[list[str]] = []
-    visitor = Visitor(install(reply_app(seen=seen)))
-    visitor.jar["__Host-visitor"] = "anything"
-    visitor.get()
-    assert seen[-1] == []
-    visitor.accept()
-    visitor.get()
-    assert "__Host-visitor=anything" in seen[-1][0]
 
 
 _pairs = st.one_of(
@@ -782,31 +609,21 @@ def test_cookie_that_an_answer_allowed_is_not_logged_where_a_signal_a_service_or
     assert ['"_ga"' in message for message in caplog.messages] == [True]
 
 
-def test_declared_cookie_that_waits_for_consent_is_shown_at_level_debug(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_the_gate_does_is_logged_once_in_words(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "cookie_consent")
-    call(install(reply_app(sets=["_ga=1"])), headers=[("cookie", "player=1")])
-    assert [record.getMessage() for record in caplog.records if "held" in record.getMessage()] == [
-        'The cookie "player" is held back from a request: "media" is not allowed.',
-        'The cookie "_ga" is held back from a response: "analytics" is not allowed.',
-    ]
-
-
-def test_reserved_name_set_by_app_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    call(install(reply_app(sets=["__Host-consent=forged; Path=/; Secure"])))
-    assert "Give the app's cookie another name" in caplog.text
-
-
-def test_passed_undeclared_cookie_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
-    seen: list[list[str]] = []
-    app = install(reply_app(sets=["mystery=1"], seen=seen), undeclared="allow")
+    own, reporting = gate(), gate(hold_undeclared=False)
     for _ in range(2):
-        reply = call(app, headers=[("cookie", "mystery=1; _ga=1")])
-        assert list(reply.set_cookies) == ["mystery"]
-    assert seen == [["mystery=1"], ["mystery=1"]]
-    reports = [record.getMessage() for record in caplog.records if "mystery" in record.getMessage()]
-    assert len(reports) == 1
-    assert "let through" in reports[0]
-    assert "[[cookies]]" in reports[0]
+        own.incoming(b"__Host-consent=1; player=1", NECESSARY_ONLY | {"media": False})
+        own.outgoing([(b"set-cookie", b"__Host-consent=forged; Path=/; Secure")], NECESSARY_ONLY)
+        reporting.outgoing([(b"set-cookie", b"mystery=1; Max-Age=99999999")], NECESSARY_ONLY)
+        reporting.incoming(b"mystery=1; strange=1", NECESSARY_ONLY)
+    own.outgoing([(b"set-cookie", b"_ga=1")], NECESSARY_ONLY)
+    beginnings = [message.partition(":")[0] for message in caplog.messages]
+    assert beginnings.count('The cookie "player" is held back from a request') == 2  # at level DEBUG
+    assert beginnings.count('The cookie "_ga" is held back from a response') == 1
+    assert beginnings.count('The cookie "__Host-consent" was held back') == 1
+    assert beginnings.count('The cookie "mystery" was let through') >= 1
+    assert beginnings.count('The cookie "strange" was let through to the app') == 1
 
 
 def test_names_from_clients_cannot_fill_log(caplog: pytest.LogCaptureFixture) -> None:
@@ -892,27 +709,6 @@ def test_refusal_expires_cookies_of_its_request(accepted_before: bool, way: str)
     assert all(stored_cookie(line.encode(), NOW) is None for line in deleted)
 
 
-def test_refusal_of_one_purpose_expires_only_its_cookies() -> None:
-    visitor = Visitor(install())
-    visitor.jar |= {"_ga": "1", "player": "p"}
-    assert list(visitor.save(analytics=False, media=True).set_cookies) == ["__Host-consent", "_ga"]
-
-
-def test_refusal_expires_visitor_cookie() -> None:
-    visitor = Visitor(install())
-    visitor.jar["__Host-visitor"] = "old"
-    assert "Max-Age=0" in visitor.refuse().set_cookies["__Host-visitor"]
-
-
-def test_signal_grant_or_silence_expires_no_cookies() -> None:
-    visitor = Visitor(install(reply_app()))
-    visitor.jar |= {"_ga": "1", "player": "p"}
-    assert visitor.get(headers=[("sec-gpc", "1"), ("dnt", "1")]).all("set-cookie") == []
-    assert visitor.get().all("set-cookie") == []
-    assert visitor.state([("sec-gpc", "1")])["status"] == "unknown"
-    assert list(visitor.accept().set_cookies) == ["__Host-consent"]
-
-
 def deletions_of(own: Gate, field: bytes, *refused: str, secure: bool = True, host: str = "localhost") -> Headers:
     """Return what deletes the cookies of refused purposes that a request carried."""
     names = [name for name, purposes in own.filter_request(field, NECESSARY_ONLY)[2] if purposes <= {*refused}]
@@ -938,10 +734,46 @@ def test_invalid_cookie_name_is_not_expired(name: bytes) -> None:
     assert list(reply.set_cookies) == ["__Host-consent", "player"]
 
 
-def test_prefixed_cookie_is_expired_with_secure_over_http() -> None:
-    text = SITE + '\n[[cookies]]\nname = "__Secure-ads"\npurpose = "media"\n'
-    ((_, deletion),) = deletions_of(gate(text), b"__Secure-ads=1", "media", secure=False)
-    assert deletion.endswith(b"; Secure")
+@pytest.mark.parametrize(
+    ("name", "host", "secure", "places"),
+    [
+        (b"__Secure-consent-state", "shop.site.example", True, ["; Domain=site.example; Secure"]),
+        (b"consent-signal", "shop.site.example", False, ["; Domain=site.example", ""]),
+        (b"__Host-consent-signal", "shop.site.example", True, ["; Secure"]),
+        (b"__Host-consent-signal", "other.site.example", True, ["; Secure"]),
+        (b"consent-signal", "other.site.example", False, [""]),
+        (b"__Secure-visitor", "other.site.example", True, []),
+    ],
+)
+def test_our_cookie_is_expired_where_its_host_has_it(name: bytes, host: str, secure: bool, places: list[str]) -> None:
+    table = 'hosts = ["site.example", "shop.site.example"]\ndomain = "site.example"\n\n[purposes.analytics]'
+    sharing = policy(SITE.replace("[purposes.analytics]", table, 1))
+    own = Gate(sharing, {name.decode(): frozenset({"analytics"})})
+    past = "=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Path=/"
+    expired = [value.decode() for _, value in own.expire_cookies([name], host, secure=secure)]
+    assert expired == [f"{name.decode()}{past}{place}" for place in places]
+
+
+@pytest.mark.parametrize(
+    ("name", "purpose", "path", "is_unsent"),
+    [
+        ("seen", "media", "/privacy-choices", False),
+        ("seen-too", "media", "/", False),
+        ("by-pattern-*", "media", "/videos", False),
+        ("of-another", "analytics", "/videos", False),
+        ("needed", "necessary", "/videos", False),
+        ("unseen", "media", "/privacy-choices/", True),
+        ("far", "media", "/videos", True),
+    ],
+)
+def test_declared_cookie_is_unsent_if_it_is_refused_and_outside_the_path(
+    name: str, purpose: str, path: str, is_unsent: bool
+) -> None:
+    own = gate(SITE + f'\n[[cookies]]\nname = "{name}"\npurpose = "{purpose}"\npath = "{path}"\n')
+    unsent = own.find_unsent(["media"], PREFIX)
+    assert [cookie.name for cookie in unsent] == ["player", *[name] * is_unsent]
+    (first, *_) = own.expire_cookies([], "", secure=True, unsent=unsent)
+    assert first[1].startswith(b"player=; Max-Age=0")
 
 
 def test_host_prefixed_cookie_is_expired_without_domain() -> None:
@@ -996,22 +828,6 @@ def test_withdrawal_expires_cookie_with_path(sets: str, root_path: str) -> None:
     asyncio.run(visit())
 
 
-def test_unsent_cookie_is_expired_if_refused_and_outside_path() -> None:
-    text = SITE + "".join(
-        f'\n[[cookies]]\nname = "{name}"\npurpose = "{purpose}"\npath = "{path}"\n'
-        for name, purpose, path in [
-            ("seen", "media", PREFIX),
-            ("seen-too", "media", "/"),
-            ("by-pattern-*", "media", "/videos"),
-            ("of-another", "analytics", "/videos"),
-            ("needed", "necessary", "/videos"),
-            ("unseen", "media", f"{PREFIX}/"),
-        ]
-    )
-    reply = Visitor(install(text=text)).save(analytics=True, media=False)
-    assert list(reply.set_cookies) == ["__Host-consent", "player", "unseen"]
-
-
 def test_returning_cookie_is_expired_again_after_refusal() -> None:
     visitor = Visitor(install(page_app()))
     visitor.refuse()
@@ -1038,31 +854,6 @@ def test_expiring_response_is_private_and_assets_expire_nothing() -> None:
     asset = visitor.get(f"{PREFIX}/assets/{assets()['choices.js'].name}")
     assert asset.get("cache-control").startswith("public")
     assert asset.all("set-cookie") == []
-
-
-def test_later_responses_expire_cookies_only_after_refusal() -> None:
-    app = install(reply_app())
-    for answer in (None, "accept_all"):
-        visitor = Visitor(app)
-        if answer:
-            visitor.post({"choice": answer})
-        for fields in ([], [("sec-gpc", "1")]):
-            visitor.jar |= {"player": "1", "_ga": "1"}
-            assert visitor.get(headers=fields).set_cookies.keys() <= {"__Host-consent-signal"}
-    visitor.save(analytics=True, media=False)
-    visitor.jar |= {"player": "1", "_ga": "1"}
-    assert set(visitor.get().set_cookies) == {"player"}
-    visitor.jar |= {"player": "1"}
-    assert "player" not in visitor.accept().set_cookies
-
-
-def test_expired_refusal_expires_no_cookies() -> None:
-    clock = Clock()
-    visitor = Visitor(install(reply_app(), clock=clock))
-    visitor.refuse()
-    clock.forward(days=185)
-    visitor.jar |= {"player": "1"}
-    assert visitor.get().all("set-cookie") == []
 
 
 def test_accepted_websocket_expires_returning_cookie() -> None:

@@ -10,22 +10,16 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from cookie_consent import requires
-from cookie_consent.decision.own_cookies import SIGNAL, OwnCookies
-from cookie_consent.decision.tokens import Signer, write_signals
 from cookie_consent.ledgers import MemoryLedger
 from tests.support.asgi import (
-    NOW,
     PREFIX,
-    SITE,
-    Clock,
     Reply,
     Visitor,
     bodies,
     call,
-    drive,
     install,
     page_app,
     reply_app,
@@ -33,7 +27,6 @@ from tests.support.asgi import (
     run,
     scope,
 )
-from tests.support.policies import KEY
 
 HTML = [("accept", "text/html")]
 GPC, DNT = ("sec-gpc", "1"), ("dnt", "1")
@@ -78,41 +71,6 @@ def test_overridden_purpose_stays_off_until_new_answer() -> None:
     assert SWITCHED_OFF not in plain_text(visitor.get(PREFIX))
 
 
-def test_answer_given_with_signal_overrides_signal() -> None:
-    visitor = Visitor(install(page_app()), HTML)
-    visitor.post(EVERYTHING, [GPC])
-    for headers in ([GPC], []):
-        reply = visitor.get("/", headers)
-        assert reply.set_cookies == {}
-        assert visitor.state(headers)["purposes"]["media"]
-    assert SIGNAL_COOKIE not in visitor.jar
-
-
-def test_answer_given_with_one_signal_does_not_override_another() -> None:
-    visitor = Visitor(install(page_app()), HTML)
-    visitor.post(EVERYTHING, [DNT])
-    visitor.get("/", [GPC, DNT])
-    assert visitor.state()["overruled"] == ["media"]
-    visitor.post(EVERYTHING, [GPC, DNT])
-    assert visitor.state()["overruled"] == []
-
-
-def test_second_signal_is_remembered_beside_first() -> None:
-    visitor = accepting_visitor()
-    visitor.get("/", [GPC])
-    assert SIGNAL_COOKIE in visitor.get("/", [DNT]).set_cookies
-    assert visitor.state()["purposes"] == {"necessary": True, "analytics": False, "media": False}
-    assert visitor.get("/", [GPC, DNT]).set_cookies == {}
-
-
-def test_signal_cookie_is_set_once_and_ends_with_answer() -> None:
-    clock = Clock()
-    visitor = accepting_visitor(clock=clock)
-    clock.forward(days=30)
-    assert f"Max-Age={154 * 86_400 - 1}" in visitor.get("/", [GPC]).set_cookies[SIGNAL_COOKIE]
-    assert [visitor.get("/", [GPC]).set_cookies for _ in range(5)] == [{}] * 5
-
-
 @pytest.mark.parametrize(
     "headers", [[("cache-control", "public, max-age=60")], [("etag", '"1"'), ("last-modified", "x")], []]
 )
@@ -126,25 +84,6 @@ def test_any_response_can_set_signal_cookie_and_is_then_private(headers: list[tu
     assert visitor.get("/site.css", [GPC]).all("cache-control") == [value for name, value in headers if "cache" in name]
 
 
-def test_signal_that_overrides_no_grant_is_not_remembered() -> None:
-    visitor = Visitor(install(page_app()), HTML)
-    assert SIGNAL_COOKIE not in visitor.get("/", [GPC]).set_cookies
-    visitor.save(analytics=True, media=False)
-    assert SIGNAL_COOKIE not in visitor.get("/", [GPC]).set_cookies
-
-
-def test_only_the_start_of_a_response_sets_signal_cookie() -> None:
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": [], "trailers": True})
-        await send({"type": "http.response.body", "body": b"ok"})
-        await send({"type": "http.response.trailers", "headers": [(b"x", b"y")]})
-
-    visitor = accepting_visitor(app)
-    start, _, trailers = run(drive(visitor.app, scope(headers=[("cookie", visitor.cookies), GPC])))
-    assert [name for name, _ in start["headers"]].count(b"set-cookie") == 1
-    assert trailers["headers"] == [(b"x", b"y")]
-
-
 def test_endpoints_set_signal_cookie_but_assets_and_answers_do_not() -> None:
     for path in (PREFIX, f"{PREFIX}/state", f"{PREFIX}/question"):
         assert SIGNAL_COOKIE in accepting_visitor().get(path, [GPC]).set_cookies, path
@@ -152,31 +91,6 @@ def test_endpoints_set_signal_cookie_but_assets_and_answers_do_not() -> None:
     script = page.split('<script type="module" src="')[1].split('"')[0]
     assert accepting_visitor().get(script, [GPC]).set_cookies == {}
     assert SIGNAL_COOKIE not in accepting_visitor().post({"choice": "refuse_all"}, [GPC]).set_cookies
-
-
-def signal_token(signals: set[str], decided_at: int, key: str = KEY) -> str:
-    return Signer([key], SIGNAL.salt).sign(write_signals(signals).encode(), decided_at).decode()
-
-
-@pytest.mark.parametrize(
-    ("value", "holds"),
-    [
-        (signal_token({"gpc"}, int(NOW)), True),
-        (signal_token({"dnt", "gpc"}, int(NOW)), True),
-        (signal_token({"dnt"}, int(NOW)), False),
-        (signal_token({"gpc"}, int(NOW) - 1), False),
-        (signal_token({"gpc"}, int(NOW), key="another-key-" * 4), False),
-        (signal_token({"gpc"}, int(NOW))[:-1], False),
-        (Signer([KEY], SIGNAL.salt).sign(b"gx\xff", int(NOW)).decode("latin-1"), True),
-        (Signer([KEY], "cookie_consent.visitor").sign(b"g", int(NOW)).decode(), False),
-        ("g", False),
-        ("", False),
-    ],
-)
-def test_signal_cookie_counts_only_for_its_own_answer(value: str, holds: bool) -> None:
-    visitor = accepting_visitor(clock=Clock())
-    visitor.jar[SIGNAL_COOKIE] = value
-    assert visitor.state()["purposes"]["media"] is not holds
 
 
 def test_page_says_that_gpc_is_honoured() -> None:
@@ -192,12 +106,6 @@ def test_page_says_that_gpc_is_honoured() -> None:
         assert HONOURED in visitor.get("/").text  # the signal is remembered
         visitor.post(EVERYTHING, [GPC])
         assert HONOURED not in visitor.get("/", [GPC]).text
-
-
-def test_page_does_not_mention_gpc_if_ignored_or_not_sent() -> None:
-    ignoring = install(page_app(), SITE + '\n[signals]\ngpc = "ignore"\n', settings_link=True)
-    assert HONOURED not in Visitor(ignoring, HTML).get("/", [GPC]).text
-    assert HONOURED not in Visitor(install(page_app(), settings_link=True), HTML).get("/", [DNT]).text
 
 
 def test_question_names_overridden_purposes() -> None:
@@ -220,23 +128,6 @@ def test_fallback_says_that_signal_switched_feature_off() -> None:
     assert visitor.get("/film").text == "A film"
     assert "Your browser refuses it by the Global Privacy Control signal." in visitor.get("/film", [GPC]).text
     assert "A signal of your browser has switched it off since you accepted it." in visitor.get("/film").text
-
-
-def test_websocket_follows_signal_cookie() -> None:
-    seen: list[bool] = []
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
-            seen.append(scope["state"]["consent"].allows("media"))
-            await send({"type": "websocket.close"})
-        else:
-            await page_app()(scope, receive, send)
-
-    visitor = accepting_visitor(app)
-    for headers in ([], [GPC]):
-        visitor.get("/", headers)
-        run(drive(visitor.app, scope(kind="websocket", headers=[("cookie", visitor.cookies)])))
-    assert seen == [True, False]
 
 
 def test_ledger_records_overriding_signal_once() -> None:
@@ -279,11 +170,6 @@ def test_answer_to_question_with_gpc_in_query_overrides_signal() -> None:
     assert state["purposes"]["media"]
     for reply in (visitor.get(f"{PREFIX}/question"), visitor.get("/", [GPC]), visitor.get(PREFIX, [GPC])):
         assert "gpc=1" not in reply.text
-
-
-def test_name_of_signal_cookie_has_the_prefix() -> None:
-    own = OwnCookies([KEY], prefix="shop-")
-    assert own.names(SIGNAL) == ["__Host-shop-consent-signal", "shop-consent-signal"]
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])

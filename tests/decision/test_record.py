@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from itertools import permutations
+from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from cookie_consent.decision.record import Answer, ConsentRecord, State, choose_newest
+from cookie_consent.decision.record import Answer, ConsentRecord, State, choose_lifetime, choose_newest, name_event
+from cookie_consent.policy.policy import Policy
+from tests.policy.test_laws import under
+from tests.support.policies import policy_of, purpose, small_policy
 
 GRANTED, REFUSED, UNANSWERED = State.GRANTED, State.REFUSED, State.UNANSWERED
 
@@ -42,41 +46,86 @@ def test_status_summarizes_answers(answers: list[State], status: str) -> None:
     assert record(*answers).status == status
 
 
-def test_newest_of_no_records_is_none() -> None:
-    assert choose_newest([]) is None
+def test_lifetime_of_a_record_is_that_of_refusals_and_grants() -> None:
+    for made in (record(GRANTED, at=5), record(REFUSED, at=5)):
+        assert made.expires_at == 5 + 184 * 86_400
+        assert replace(made, lifetime=7.5).expires_at == 12.5
 
 
 def test_newest_record_counts() -> None:
     records = [record(GRANTED, at=1), record(REFUSED, at=3), record(GRANTED, at=2)]
     assert all(choose_newest(order) == record(REFUSED, at=3) for order in permutations(records))
+    assert states(choose_newest([record(REFUSED, at=1), record(GRANTED, at=2)])) == [GRANTED]
+    assert choose_newest([]) is None
 
 
 def test_every_refusal_counts_among_equally_new_records() -> None:
     records = [record(GRANTED, REFUSED, at=5), record(REFUSED, GRANTED, at=5), record(GRANTED, GRANTED, at=4)]
     assert all(states(choose_newest(order)) == [REFUSED, REFUSED] for order in permutations(records))
-
-
-def test_refusal_counts_if_other_record_lacks_its_purpose() -> None:
     assert states(choose_newest([record(GRANTED), record(GRANTED, REFUSED)])) == [GRANTED, REFUSED]
 
 
-def test_newer_grant_replaces_older_refusal() -> None:
-    assert states(choose_newest([record(REFUSED, at=1), record(GRANTED, at=2)])) == [GRANTED]
-
-
-@given(st.lists(st.tuples(st.lists(st.sampled_from(State), max_size=3), st.integers(0, 2)), min_size=1), st.data())
-def test_refused_purposes_do_not_depend_on_record_order(
-    made: list[tuple[list[State], int]], data: st.DataObject
+@pytest.mark.parametrize(
+    ("before", "after", "event"),
+    [
+        (None, [GRANTED, REFUSED], "granted"),
+        (None, [REFUSED, REFUSED], "refused"),
+        (None, [UNANSWERED, REFUSED], "refused"),
+        ([REFUSED, REFUSED], [REFUSED, REFUSED], "refused"),
+        ([REFUSED, REFUSED], [GRANTED, REFUSED], "granted"),
+        ([GRANTED, REFUSED], [GRANTED, REFUSED], "granted"),
+        ([GRANTED, REFUSED], [GRANTED, GRANTED], "changed"),
+        ([GRANTED, GRANTED], [GRANTED, REFUSED], "changed"),
+        ([GRANTED, REFUSED], [REFUSED, GRANTED], "changed"),
+        ([GRANTED, REFUSED], [REFUSED, REFUSED], "withdrawn"),
+        ([GRANTED, GRANTED], [UNANSWERED, REFUSED], "withdrawn"),
+    ],
+)
+def test_event_compares_an_answer_with_the_one_before(
+    before: list[State] | None, after: list[State], event: str
 ) -> None:
-    records = [record(*answers, at=at) for answers, at in made]
-    latest = max(at for _, at in made)
-    refused = {
-        id_
-        for one in records
-        for id_, answer in one.answers.items()
-        if one.decided_at == latest and answer.state is REFUSED
-    }
-    found = choose_newest(data.draw(st.permutations(records)))
-    assert found is not None
-    assert found.decided_at == latest
-    assert {id_ for id_, answer in found.answers.items() if answer.state is REFUSED} == refused
+    assert name_event(record(*before) if before else None, record(*after)) == event
+
+
+# How long answers are valid
+
+
+SELLING = small_policy(purposes=(replace(purpose("ads"), sells=True),))
+
+
+@pytest.mark.parametrize(
+    ("policy", "option", "days"),
+    [
+        (small_policy("ads"), None, 184),
+        (SELLING, None, 366),
+        (SELLING, 366, 366),
+        (SELLING, 400, 400),
+        (small_policy("ads"), 1, 1),
+        (small_policy("ads"), 0.5, 0.5),
+        (small_policy("ads"), 400, 400),
+        (policy_of(under("eu")), 100, 100),
+        (policy_of(under("eu")), None, 184),
+        (policy_of(under("fr")), 184, 184),
+        (policy_of(under("eu", "us-optout")), None, 366),
+        (policy_of(under("us-optout", "it")), 366, 366),
+    ],
+)
+def test_answers_last_as_long_as_the_option_or_the_strictest_law_says(
+    policy: Policy, option: float | None, days: float
+) -> None:
+    assert choose_lifetime(option, policy) == timedelta(days=days)
+
+
+@pytest.mark.parametrize(
+    ("policy", "option", "message"),
+    [
+        *((small_policy("ads"), wrong, "at most 400 days") for wrong in (0, -1, 400.1, True, "184", float("nan"))),
+        (SELLING, 365, "not asked again for 12 months: leave it out, or write at least 366"),
+        (SELLING, 365.9, "at least 366"),
+        (policy_of(under("eu", "it")), 183, "not asked again for 184 days under the law of Italy"),
+        (policy_of(under("eu", "us-optout")), 365, "for 366 days under the law of states of the USA"),
+    ],
+)
+def test_lifetime_that_is_too_short_or_none_stops_the_start(policy: Policy, option: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=f"consent_days: .*{message}"):
+        choose_lifetime(option, policy)

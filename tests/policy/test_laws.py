@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cookie_consent import Policy, PolicyError
-from cookie_consent.decision.record import choose_lifetime
 from cookie_consent.policy.laws import is_place, laws, overdue
 from cookie_consent.policy.policy import policy_in_use
 from tests.support.policies import full_policy_data, policy_of, purpose, site, small_policy, write_policy_file
@@ -129,19 +128,6 @@ def test_page_on_what_is_sent_needs_its_language() -> None:
     del english["authority"]
     with pytest.raises(PolicyError, match='asks for a page in the language "ja"'):
         policy_in_use(policy_of({"site": english}))
-
-
-@pytest.mark.parametrize(("code", "days"), [("eu", 184), ("fr", 184), ("it", 184), ("us-optout", 366)])
-def test_answers_last_as_long_as_the_strictest_law_asks(code: str, days: int) -> None:
-    policy = policy_of(under("eu", code))
-    assert choose_lifetime(None, policy) == timedelta(days=days)
-
-
-@pytest.mark.parametrize(("code", "days"), [("it", 100), ("us-optout", 200)])
-def test_shorter_answers_than_a_law_asks_for_stop_the_start(code: str, days: int) -> None:
-    with pytest.raises(ValueError, match="is not asked again for"):
-        choose_lifetime(days, policy_of(under("eu", code)))
-    assert choose_lifetime(days, policy_of(under("eu"))) == timedelta(days=days)
 
 
 def test_overdue_review_is_told() -> None:
