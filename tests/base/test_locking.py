@@ -118,3 +118,10 @@ def test_lock_that_cannot_get_its_name_is_released(place: Path) -> None:
         locking.make_locked(taken)
     with locking.hold_lock(place / ".lock.new", os.O_RDWR):
         """Nobody holds it."""
+
+
+def test_lock_of_a_closed_file_raises_at_once(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("wb") as file:
+        descriptor = file.fileno()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        locking.lock(descriptor, wait=60)

@@ -1,7 +1,6 @@
-"""Makes a process look to Python code like one on Windows, and runs a command or a site in it.
+"""Makes a process look to Python code like one on Windows, and runs a site and all commands in it.
 
-usage: python -m tests.support.without_posix COMMAND ARGUMENT...
-       python -m tests.support.without_posix site FOLDER
+usage: python -m tests.support.without_posix
 """
 
 from __future__ import annotations
@@ -16,11 +15,13 @@ import struct
 import subprocess
 import sys
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import hypothesis
+import pytest
 
 __all__ = ["asyncio", "hypothesis", "pretend", "signal", "socket", "ssl", "subprocess", "tempfile"]
 
@@ -74,7 +75,8 @@ def _is_open(path: Any) -> bool:
 def _lock_open_files() -> None:
     """Forbid to rename, replace or remove a file that this process has open, and to open a folder."""
     own: Any = os
-    rename, open_ = os.rename, os.open
+    rename = os.rename
+    open_ = os.open
 
     def unless_open(change: Any) -> Any:
         def changed(*paths: Any, **options: Any) -> None:
@@ -101,13 +103,91 @@ def _lock_open_files() -> None:
     own.unlink = own.remove = unless_open(os.unlink)
 
 
-if __name__ == "__main__":
+LEDGER = ("--ledger", "sqlite:///consent.db")
+LOG = ("--access-log", "access.jsonl")
+COMMANDS: list[tuple[int, list[str]]] = [
+    (0, ["init", "方針.toml"]),
+    (1, ["check", "方針.toml"]),
+    (0, ["records", *LEDGER, "--json"]),
+    (0, ["verify", *LEDGER]),
+    (0, ["report", *LOG, "--json"]),
+    (0, ["export", *LOG, "--format", "csv", "--out", "out.csv"]),
+    (0, ["purge", *LEDGER, *LOG, "--policy", "consent.toml"]),
+    (1, ["compact", "--access-log", "old.jsonl"]),
+]
+"""Exit status and words of each command, in the folder of a site that has run."""
+
+
+def visit_site() -> None:
+    """Let visitors accept, open pages, erase and refuse; then end the server."""
+    from tests.support.asgi import PHONE, PREFIX, Visitor, drive, install, page_app
+
+    app = install(page_app(), access_log="access.jsonl", ledger="sqlite:///consent.db")
+    visitor = Visitor(app, [("user-agent", PHONE)])
+    visitor.accept()
+    for path in ("/first", "/second"):
+        assert visitor.get(path).status == 200
+    export = visitor.get(f"{PREFIX}/export").json
+    assert [record["url.path"] for record in export["access_records"]] == ["/first", "/second"]
+    erased = visitor.post({}, [("accept", "application/json")], path=f"{PREFIX}/erase").json
+    assert erased["erased"] == 2
+    assert visitor.refuse().json["status"] == "refused"
+    export = visitor.get(f"{PREFIX}/export").json
+    assert [record["event"] for record in export["consent_records"]] == ["granted", "withdrawn"]
+    assert export["access_records"] == []
+    other = Visitor(app, [("user-agent", PHONE), ("accept", "text/html"), ("sec-fetch-dest", "document")])
+    other.accept()
+    other.get("/事務所")
+    events = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+    asyncio.run(drive(app, {"type": "lifespan", "state": {}}, events))
+
+
+def purge_files(path: Path) -> None:
+    """Purge and write a live file; a closed one cannot be changed."""
+    from cookie_consent.sinks import CannotEraseError, JsonLinesSink
+
+    line = b'{"time":"2025-01-01T00:00:00.000Z","visitor.id":"%b","url.path":"/"}\n'
+    newer = (line % b"new").replace(b"2025", b"2026")
+    path.write_bytes(line % b"old" + newer)
+    sink = JsonLinesSink(path)
+    assert [record["visitor.id"] for record in sink.read("new")] == ["new"]
+    assert sink.purge(1_767_225_600.0, timedelta(days=30)) == 1  # 2026-01-01
+    assert path.read_bytes().split() == newer.split()
+    sink.write(line % b"newer")
+    sink.close()
+    assert path.read_bytes().count(b"\n") == 3
+    path.with_name("old-2025-01-01-0001.jsonl").write_bytes(line % b"closed")
+    with pytest.raises(CannotEraseError, match="on Windows closed files cannot be changed"):
+        sink.erase("closed")
+
+
+def spill_records(folder: Path) -> None:
+    """Spill records, erase them, and take those of a process that ended."""
+    from cookie_consent.sinks.spill import Spill
+
+    batch = [(True, b'{"visitor.id":"v"}\n')]
+    spill = Spill(folder)
+    assert list(spill.batches(10)) == []
+    spill.add(batch)
+    assert list(spill.batches(10)) == [batch]
+    spill.add(batch)
+    assert spill.erase("v") == 1
+    spill.after_fork()  # as if the process had ended
+    assert list(Spill(folder).batches(10)) == []
+    assert not any(path.stat().st_size for path in folder.iterdir())
+
+
+def main() -> None:
+    """Do all of it."""
     pretend()
-    if sys.argv[1] == "site":
-        from tests.support.sites.without_posix_site import visit_all
+    visit_site()
+    purge_files(Path("old.jsonl"))
+    spill_records(Path("spill"))
+    from cookie_consent.cli.main import main as run_command
 
-        visit_all(Path(sys.argv[2]))
-    else:
-        from cookie_consent.cli.main import main
+    for status, words in COMMANDS:
+        assert run_command(words) == status, words
 
-        sys.exit(main(sys.argv[1:]))
+
+if __name__ == "__main__":
+    main()
