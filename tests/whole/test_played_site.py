@@ -319,21 +319,33 @@ class Truth:
         self.views = [
             (visit, path, time) for visit in self.visits for path, time in zip(visit.pages, visit.times, strict=True)
         ]
-        self.steps = [
-            ((before, after), visit.visitor)
-            for visit in self.visits
-            for before, after in pairwise(visit.pages)
-            if before != after
-        ]
+        self.bounces = [visit for visit in self.visits if len(visit.pages) == 1 and not visit.events]
+        self.orders = [(event, visit.visitor) for visit in self.visits for event in visit.events]
+        self.reached = [visit for visit in self.visits if "/thanks" in visit.pages]
 
     def total(self, name: str) -> int:
         return sum(value for (_, counted), value in self.counted.items() if counted == name)
 
     def by_visit(self, name: Callable[[Visit], Any]) -> dict[Any, tuple[int, int]]:
-        return by((name(visit), visit.visitor) for visit in self.visits)
+        return count_by((name(visit), visit.visitor) for visit in self.visits)
+
+    def by_agent(self, part: int) -> dict[Any, tuple[int, int]]:
+        return count_by((visit.agent[part], visit.visitor) for visit, _, _ in self.views)
+
+    def count_routes(self) -> dict[str, tuple[int, int, int]]:
+        """Return the good, lost and bad requests of each route. The page of the yes was requested before it."""
+        good = Counter(path for visit in self.visits for path in [*visit.pages[visit.reported :], *visit.fetched])
+        bad = Counter(path for visit in self.visits for path in visit.failed)
+        lost = sum(len(visit.missing) for visit in self.visits)
+        return {path: (good[path], 0, bad[path]) for path in {*good, *bad}} | {"(no route)": (0, lost, 0)}
+
+    def count_entries(self) -> dict[str, tuple[int, int]]:
+        """Return the sessions that began with each page, and those that saw nothing else."""
+        bounces = Counter(visit.pages[0] for visit in self.bounces)
+        return {path: (number, bounces[path]) for path, number in Counter(it.pages[0] for it in self.visits).items()}
 
 
-def by(things: Iterable[tuple[Any, int]]) -> dict[Any, tuple[int, int]]:
+def count_by(things: Iterable[tuple[Any, int]]) -> dict[Any, tuple[int, int]]:
     """Return how many things there are of each name, and of how many visitors."""
     visitors: dict[Any, list[int]] = defaultdict(list)
     for name, visitor in things:
@@ -341,13 +353,48 @@ def by(things: Iterable[tuple[Any, int]]) -> dict[Any, tuple[int, int]]:
     return {name: (len(each), len(set(each))) for name, each in visitors.items()}
 
 
-def rows(report: dict[str, Any], figure: str, names: str, numbers: str) -> dict[Any, Any]:
+def read_rows(report: dict[str, Any], figure: str, names: str, numbers: str) -> dict[Any, Any]:
     """Return the numbers of a list's rows by their names."""
-    name, number = itemgetter(*names.split()), itemgetter(*numbers.split())
+    name = itemgetter(*names.split())
+    number = itemgetter(*numbers.split())
     return {name(row): number(row) for row in report[figure]}
 
 
+def read_campaign(query: str) -> tuple[str, ...]:
+    return tuple(part.partition("=")[2] for part in query.split("&"))
+
+
 Played = tuple[Truth, dict[str, Any]]
+LISTS: dict[str, tuple[str, str, Callable[[Truth], dict[Any, Any]]]] = {
+    "by_hour": ("hour", "views", lambda truth: {
+        hour: sum(time.hour == hour for _, _, time in truth.views) for hour in range(24)
+    }),
+    "pages": ("path", "views visitors", lambda truth: count_by((path, it.visitor) for it, path, _ in truth.views)),
+    "entry_pages": ("path", "sessions bounces", Truth.count_entries),
+    "exit_pages": ("path", "sessions", lambda truth: Counter(visit.pages[-1] for visit in truth.visits)),
+    "next_pages": ("path next", "times visitors", lambda truth: count_by(
+        (step, visit.visitor) for visit in truth.visits for step in pairwise(visit.pages) if step[0] != step[1]
+    )),
+    "referrers": ("referrer", "sessions visitors", lambda truth: truth.by_visit(lambda it: it.source[0] or "(direct)")),
+    "campaigns": ("source medium campaign", "sessions visitors", lambda truth: count_by(
+        (read_campaign(visit.source[1]), visit.visitor) for visit in truth.visits if visit.source[1]
+    )),
+    "channels": ("channel", "sessions visitors", lambda truth: truth.by_visit(lambda it: CHANNELS[it.source])),
+    "browsers": ("browser", "views visitors", lambda truth: truth.by_agent(0)),
+    "systems": ("os", "views visitors", lambda truth: truth.by_agent(1)),
+    "devices": ("device", "views visitors", lambda truth: truth.by_agent(2)),
+    "missing": ("path source", "requests visitors", lambda truth: count_by(
+        (each, visit.visitor) for visit in truth.visits for each in visit.missing
+    )),
+    "failing_pages": ("path", "requests visitors", lambda truth: count_by(
+        (path, visit.visitor) for visit in truth.visits for path in visit.failed
+    )),
+    "routes": ("route", "2xx 4xx 5xx", Truth.count_routes),
+    "property_values": ("value", "events visitors", lambda truth: count_by(
+        (event["plan"], visitor) for event, visitor in truth.orders
+    )),
+}  # fmt: skip
+"""A list of the report -> its names, its numbers, and what they are by what the visitors know."""
 
 
 @pytest.fixture(scope="module")
@@ -378,110 +425,63 @@ def played(site: tuple[Truth, Path]) -> Played:
 
 def test_totals_are_those_of_the_visitors(played: Played) -> None:
     truth, report = played
-    visitors = {visit.visitor for visit in truth.visits}
-    bounces = [visit for visit in truth.visits if len(visit.pages) == 1 and not visit.events]
     seconds = [(visit.last - visit.times[0]).total_seconds() for visit in truth.visits if visit.last]
+    visitors = {visit.visitor for visit in truth.visits}
+    expected = {
+        "visitors": len(visitors),
+        "new_visitors": len(visitors),
+        "sessions": len(truth.visits),
+        "views": len(truth.views),
+        "bounce_rate": round(len(truth.bounces) / len(truth.visits), 4),
+        "views_per_session": round(len(truth.views) / len(truth.visits), 2),
+    }
     assert len(truth.visits) > 60
-    assert report["visitors"] == report["new_visitors"] == len(visitors)
-    assert report["sessions"] == len(truth.visits)
-    assert report["views"] == len(truth.views)
-    assert report["bounce_rate"] == round(len(bounces) / len(truth.visits), 4)
-    assert report["views_per_session"] == round(len(truth.views) / len(truth.visits), 2)
+    assert {name: report[name] for name in expected} == expected
     assert report["session_seconds"]["median"] == pytest.approx(median(seconds), abs=1)
     assert report["session_seconds"]["mean"] == pytest.approx(mean(seconds), abs=1)
-    assert report["share"]["views"] == truth.total("views")
-    assert report["share"]["views_recorded"] == truth.total("views_recorded")
+    for name in ("views", "views_recorded"):
+        assert report["share"][name] == truth.total(name)
 
 
-def test_days_and_hours_are_those_of_tokyo(played: Played) -> None:
+@pytest.mark.parametrize("figure", LISTS)
+def test_list_has_what_the_visitors_did(figure: str, played: Played) -> None:
     truth, report = played
-    views = by((time.date().isoformat(), visit.visitor) for visit, _, time in truth.views)
-    sessions = Counter(visit.times[0].date().isoformat() for visit in truth.visits)
+    names, numbers, count = LISTS[figure]
+    assert read_rows(report, figure, names, numbers) == count(truth)
+
+
+def test_days_are_those_of_tokyo(played: Played) -> None:
+    truth, report = played
+    views = count_by((time.date(), visit.visitor) for visit, _, time in truth.views)
+    sessions = Counter(visit.times[0].date() for visit in truth.visits)
     expected = [
         {
             "day": day.isoformat(),
-            "visitors": views.get(day.isoformat(), (0, 0))[1],
-            "sessions": sessions[day.isoformat()],
-            "views": views.get(day.isoformat(), (0, 0))[0],
+            "visitors": views.get(day, (0, 0))[1],
+            "sessions": sessions[day],
+            "views": views.get(day, (0, 0))[0],
             "all_views_recorded": truth.counted[day, "views_recorded"],
             "all_views": truth.counted[day, "views"],
         }
         for day in PLAYED
     ]
     # A day without any count is not told from one whose counts were lost.
-    found = [{name: number or 0 for name, number in row.items()} for row in report["by_day"]]
-    assert found == expected
-    hours = Counter(time.hour for _, _, time in truth.views)
-    assert rows(report, "by_hour", "hour", "views") == {hour: hours[hour] for hour in range(24)}
+    assert [{name: number or 0 for name, number in row.items()} for row in report["by_day"]] == expected
 
 
-def test_pages_are_those_that_the_visitors_saw(played: Played) -> None:
+def test_events_and_goals_are_those_that_the_visitors_reached(played: Played) -> None:
     truth, report = played
-    assert rows(report, "pages", "path", "views visitors") == by(
-        (path, visit.visitor) for visit, path, _ in truth.views
-    )
-    entries = Counter(visit.pages[0] for visit in truth.visits)
-    bounces = Counter(visit.pages[0] for visit in truth.visits if len(visit.pages) == 1 and not visit.events)
-    expected = {path: (sessions, bounces[path]) for path, sessions in entries.items()}
-    assert rows(report, "entry_pages", "path", "sessions bounces") == expected
-    assert rows(report, "exit_pages", "path", "sessions") == Counter(visit.pages[-1] for visit in truth.visits)
-    assert rows(report, "next_pages", "path next", "times visitors") == by(truth.steps)
-
-
-def test_sources_are_those_that_led_the_visitors(played: Played) -> None:
-    truth, report = played
-    sites = truth.by_visit(lambda visit: visit.source[0] or "(direct)")
-    assert rows(report, "referrers", "referrer", "sessions visitors") == sites
-    campaigns = by((visit.source[1], visit.visitor) for visit in truth.visits if visit.source[1])
-    expected = {tuple(part.partition("=")[2] for part in query.split("&")): each for query, each in campaigns.items()}
-    assert rows(report, "campaigns", "source medium campaign", "sessions visitors") == expected
-    channels = truth.by_visit(lambda visit: CHANNELS[visit.source])
-    assert rows(report, "channels", "channel", "sessions visitors") == channels
-
-
-def test_devices_are_those_of_the_visitors(played: Played) -> None:
-    truth, report = played
-    for place, (figure, name) in enumerate((("browsers", "browser"), ("systems", "os"), ("devices", "device"))):
-        expected = by((visit.agent[place], visit.visitor) for visit, _, _ in truth.views)
-        assert rows(report, figure, name, "views visitors") == expected
-
-
-def test_requests_and_errors_are_those_that_the_site_gave(played: Played) -> None:
-    truth, report = played
-    missing = by((each, visit.visitor) for visit in truth.visits for each in visit.missing)
-    assert rows(report, "missing", "path source", "requests visitors") == missing
-    failed = by((path, visit.visitor) for visit in truth.visits for path in visit.failed)
-    assert rows(report, "failing_pages", "path", "requests visitors") == failed
-    # The page of the yes was requested before.
-    good = Counter(path for visit in truth.visits for path in [*visit.pages[visit.reported :], *visit.fetched])
-    bad = Counter(path for visit in truth.visits for path in visit.failed)
-    lost = sum(len(visit.missing) for visit in truth.visits)
-    expected = {path: (good[path], 0, bad[path]) for path in {*good, *bad}} | {"(no route)": (0, lost, 0)}
-    assert rows(report, "routes", "route", "2xx 4xx 5xx") == expected
-
-
-def test_events_are_those_that_the_pages_sent(played: Played) -> None:
-    truth, report = played
-    orders = [(event, visit.visitor) for visit in truth.visits for event in visit.events]
-    assert (
-        rows(report, "events", "event", "events visitors")["order"] == by(("order", who) for _, who in orders)["order"]
-    )
-    plans = by(((event["plan"]), who) for event, who in orders)
-    assert rows(report, "property_values", "value", "events visitors") == plans
+    buyers = {visitor for _, visitor in truth.orders}
+    assert read_rows(report, "events", "event", "events visitors")["order"] == (len(truth.orders), len(buyers))
     (price,) = report["properties"]
-    assert (price["events"], price["sum"]) == (len(orders), sum(event["price"] for event, _ in orders))
-
-
-def test_goals_are_those_that_the_visitors_reached(played: Played) -> None:
-    truth, report = played
+    assert (price["events"], price["sum"]) == (len(truth.orders), sum(event["price"] for event, _ in truth.orders))
     (goal,) = report["goals"]
-    reached = [visit for visit in truth.visits if "/thanks" in visit.pages]
-    assert (goal["sessions"], goal["visitors"]) == (len(reached), len({visit.visitor for visit in reached}))
-    ways = Counter(visit.source[0] or "(direct)" for visit in reached)
+    visitors = {visit.visitor for visit in truth.reached}
+    assert (goal["sessions"], goal["visitors"]) == (len(truth.reached), len(visitors))
+    ways = Counter(visit.source[0] or "(direct)" for visit in truth.reached)
     all_ways = Counter(visit.source[0] or "(direct)" for visit in truth.visits)
-    assert rows(goal, "by_source", "referrer", "reached sessions") == {
-        way: (ways[way], sessions) for way, sessions in all_ways.items()
-    }
+    found = read_rows(goal, "by_source", "referrer", "reached sessions")
+    assert found == {way: (ways[way], sessions) for way, sessions in all_ways.items()}
     first, last = report["funnels"][0]["steps"]
     shopped = [visit for visit in truth.visits if "/shop" in visit.pages]
     bought = [visit for visit in shopped if "/thanks" in visit.pages[visit.pages.index("/shop") :]]
@@ -493,16 +493,17 @@ def test_weeks_are_those_in_which_visitors_came_again(played: Played) -> None:
     weeks: dict[int, set[date]] = defaultdict(set)
     for visit, _, seen_at in truth.views:
         weeks[visit.visitor].add(seen_at.date() - timedelta(days=seen_at.weekday()))
-    cohorts: dict[str, Counter[int]] = defaultdict(Counter)
+    expected: Counter[tuple[str, int]] = Counter()
     for seen in weeks.values():
-        first = min(seen)
-        cohorts[first.isoformat()].update((week - first).days // 7 for week in seen)
-    for row in report["retention"]:
-        expected = cohorts.pop(row["week"])
-        assert row["visitors"] == expected[0]
-        later = {int(name.removeprefix("week_")): row[name] for name in row if name.startswith("week_")}
-        assert all(people == expected[week] for week, people in later.items() if people is not None)
-    assert not cohorts
+        expected.update((min(seen).isoformat(), (week - min(seen)).days // 7) for week in seen)
+    found = {
+        (row["week"], int(name.removeprefix("week_"))): people
+        for row in report["retention"]
+        for name, people in row.items()
+        if name.startswith("week_") and people
+    }
+    found |= {(row["week"], 0): row["visitors"] for row in report["retention"]}
+    assert found == expected
 
 
 def test_answers_are_those_that_the_visitors_gave(played: Played) -> None:
@@ -521,15 +522,12 @@ def test_tables_for_analysts_have_what_the_visitors_did(site: tuple[Truth, Path]
     assert main(["compact", "--access-log", str(log)]) == GOOD
     with duckdb.connect(log.with_suffix(".duckdb"), read_only=True) as tables:
         pages = tables.sql("SELECT path, count(*), count(DISTINCT visitor) FROM views WHERE viewed GROUP BY path")
-        expected = by((path, visit.visitor) for visit, path, _ in truth.views)
-        assert {path: (views, visitors) for path, views, visitors in pages.fetchall()} == expected
+        assert {path: tuple(numbers) for path, *numbers in pages.fetchall()} == LISTS["pages"][2](truth)
         errors = tables.sql("SELECT path, status, count(*) FROM views WHERE NOT viewed GROUP BY path, status")
         missing = sum(len(visit.missing) for visit in truth.visits)
         failed = sum(len(visit.failed) for visit in truth.visits)
         assert sorted(errors.fetchall()) == [("/broken", 500, failed), ("/lost", 404, missing)]
         sessions = tables.sql("SELECT entry_path, exit_path, views, bounced FROM sessions")
-        is_bounce = [len(visit.pages) == 1 and not visit.events for visit in truth.visits]
         assert Counter(sessions.fetchall()) == Counter(
-            (visit.pages[0], visit.pages[-1], len(visit.pages), bounced)
-            for visit, bounced in zip(truth.visits, is_bounce, strict=True)
+            (visit.pages[0], visit.pages[-1], len(visit.pages), visit in truth.bounces) for visit in truth.visits
         )
