@@ -18,7 +18,6 @@ from typing import Any
 
 import httpx
 import pytest
-import yaml
 
 from tests.support.asgi import PREFIX, Fields, Reply, bodies, call, install, response_to, scope
 from tests.support.documentation import blocks
@@ -258,17 +257,3 @@ def test_documented_way_of_each_server_says_the_path_that_the_proxy_removes(
     assert f'action="/shop{PREFIX}"' in settings
     assert f'action="{PREFIX}"' not in settings
     assert answered.status_code == 303
-
-
-def test_documented_traefik_settings_pass_the_host() -> None:
-    (text,) = blocks(DOCS, "yaml")
-    settings = yaml.safe_load(text)["http"]
-    (router,) = settings["routers"].values()
-    assert (router["rule"], router["entryPoints"], router["tls"]) == ("Host(`example.jp`)", ["websecure"], {})
-    balancer = settings["services"][router["service"]]["loadBalancer"]
-    assert balancer == {"passHostHeader": True, "servers": [{"url": "http://127.0.0.1:8000"}]}
-
-
-def test_documented_caddy_settings_forward_to_the_app() -> None:
-    (text,) = blocks(DOCS, "caddyfile")
-    assert re.fullmatch(r"example\.jp \{\n    reverse_proxy 127\.0\.0\.1:8000\n\}\n", text)
