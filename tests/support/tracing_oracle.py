@@ -18,7 +18,7 @@ DAY = 86_400
 LIFETIME = 60 * DAY
 """How long an answer is valid (seconds)."""
 NOT_PLAYED = ("asked_first", "answered_first", "settings", "arrived_on_error")
-"""Counts of which plays know nothing; `tests/tracing/test_breakdowns.py` has them, and the sums by one thing."""
+"""Counts of which plays know nothing; `tests/tracing/test_counts.py` has them, and the sums by one thing."""
 
 
 def is_played(name: str) -> bool:
