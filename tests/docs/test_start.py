@@ -8,17 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-import httpx
 import pytest
 
 from cookie_consent.cli.main import GOOD, main
 from tests.support.documentation import ROOT, blocks, commands
-from tests.support.servers.processes import free_port, running_program
-from tests.support.waiting import wait_until
 
 PAGE = "docs/start.md"
 APP, TEST = blocks(PAGE, "python")
-RELOAD, REPORT = blocks(PAGE, "console")[2:4]
+REPORT = blocks(PAGE, "console")[3]
 WALK = """
 import json, os, sys
 from starlette.testclient import TestClient
@@ -66,27 +63,3 @@ def test_app_asks_and_obeys_as_the_page_says(capsys: pytest.CaptureFixture[str])
     assert "Firefox" in capsys.readouterr().out
     (named,) = re.findall(r"^This test's visits are .*`(.+)` now", (ROOT / PAGE).read_text("utf-8"), re.MULTILINE)
     assert Path(named).read_text("utf-8")
-
-
-def test_starlette_app_is_that_of_the_readme() -> None:
-    (of_readme,) = blocks("README.md", "python")
-    last_line = of_readme.splitlines(keepends=True)[-1]
-    assert APP.startswith(of_readme.removesuffix(last_line))
-
-
-@pytest.mark.server
-@pytest.mark.usefixtures("site_folder")
-def test_reloading_server_sees_a_change_of_the_policy_file() -> None:
-    Path("app.py").write_text(APP, encoding="utf-8")
-    assert RELOAD.removeprefix("$ ").strip() in (ROOT / "README.md").read_text("utf-8")
-    (command,), port = commands(RELOAD), free_port()
-    address = f"http://127.0.0.1:{port}/privacy-choices/policy"
-
-    def names(site: str) -> bool:
-        return bool(httpx.get(address).json()["site"]["name"] == site)
-
-    with running_program([sys.executable, "-m", *command, "--port", str(port)]):
-        wait_until(lambda: names("Example Site"), ignoring=(httpx.HTTPError,))
-        file = Path("consent.toml")
-        file.write_text(file.read_text("utf-8").replace('"Example Site"', '"Another Site"', 1), encoding="utf-8")
-        wait_until(lambda: names("Another Site"), ignoring=(httpx.HTTPError,))

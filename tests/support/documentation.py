@@ -14,7 +14,7 @@ import httpx
 from cookie_consent import ConsentMiddleware
 
 ROOT = Path(__file__).parents[2]
-Step = tuple[str, str, dict[str, str]]
+BROWSER = {"accept": "text/html", "accept-language": "en", "sec-fetch-site": "same-origin"}
 
 
 def blocks(path: str, kind: str) -> list[str]:
@@ -35,22 +35,29 @@ def commands(block: str) -> list[list[str]]:
     return [shlex.split(line.removeprefix("$ "), comments=True) for line in block.splitlines()]
 
 
-def visit(app: Any, *steps: Step, base_url: str = "https://site.example", **headers: str) -> list[httpx.Response]:
-    """Visit a site, and keep its cookies from one step to the next. Each step is a method, a path and form data."""
+def visit(app: Any, *steps: str | tuple[str, dict[str, str]], **headers: str) -> list[httpx.Response]:
+    """Visit a site, and keep its cookies from one step to the next.
+
+    Args:
+        app: the site.
+        steps: each is the path of a page ("/map"), an answer ("accept_all"), or the path and the fields of a form.
+        headers: header fields beside those of a browser.
+    """
 
     async def walk() -> list[httpx.Response]:
         transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url=base_url, headers=headers) as client:
-            return [await client.request(method, path, data=data or None) for method, path, data in steps]
+        async with httpx.AsyncClient(
+            transport=transport, base_url="https://site.example", headers={**BROWSER, **headers}
+        ) as client:
+            return [await take(client, step) for step in steps]
 
     return asyncio.run(walk())
 
 
-def get(path: str = "/") -> Step:
-    """Return the step of opening a page."""
-    return ("GET", path, {})
-
-
-def answer(choice: str) -> Step:
-    """Return the step of answering the question."""
-    return ("POST", "/privacy-choices", {"choice": choice})
+async def take(client: httpx.AsyncClient, step: str | tuple[str, dict[str, str]]) -> httpx.Response:
+    """Take a step of a visit."""
+    if isinstance(step, tuple):
+        return await client.post(step[0], data=step[1])
+    if step.startswith("/"):
+        return await client.get(step)
+    return await client.post("/privacy-choices", data={"choice": step})
