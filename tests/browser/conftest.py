@@ -11,17 +11,16 @@ import pytest
 from playwright.sync_api import Browser, BrowserType, Error, sync_playwright
 
 from tests.support.browsers.firefox import Firefox, started_firefox
-from tests.support.browsers.life_browser import life_sites
-from tests.support.browsers.surfaces import museum_site
-from tests.support.browsers.surroundings import surroundings_site
 from tests.support.browsers.visitor_browser import (
     CHROMIUM_OPTIONS,
     NewVisitor,
     Sites,
     Visitor,
-    plain_site,
     registry_sites,
+    serve,
 )
+from tests.support.sites.house import app as house_app
+from tests.support.sites.three_language_site import app as museum_app
 
 FOLDER = Path(__file__).parent
 ANY_HOST = "--host-resolver-rules=MAP * 127.0.0.1"
@@ -99,30 +98,16 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
 
 
 @pytest.fixture(scope="session")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
-    """The site of `browser_site`."""
-    with plain_site(tmp_path_factory.mktemp("plain")) as sites:
+def house() -> Iterator[Sites]:
+    """The site of `sites.house`, with the banner in the corner."""
+    with serve(house_app, path="/corner") as sites:
         yield sites
 
 
 @pytest.fixture(scope="session")
-def museum(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
+def museum() -> Iterator[Sites]:
     """The site of `three_language_site`."""
-    with museum_site(tmp_path_factory.mktemp("museum")) as sites:
-        yield sites
-
-
-@pytest.fixture(scope="session")
-def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
-    """The site of `surroundings_site`."""
-    with surroundings_site(tmp_path_factory.mktemp("surroundings")) as sites:
-        yield sites
-
-
-@pytest.fixture(scope="session")
-def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
-    """The sites of `life_site`."""
-    with life_sites(tmp_path_factory.mktemp("life")) as sites:
+    with serve(museum_app) as sites:
         yield sites
 
 

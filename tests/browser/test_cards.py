@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Locator, Request, ViewportSize, expect
 
-from tests.support.browsers.life_browser import another_tab
 from tests.support.browsers.visitor_browser import (
     PREFIX,
     ROOT,
@@ -125,7 +124,7 @@ def allow_always(visitor: Visitor, *, reloads: bool = False) -> None:
 @pytest.mark.parametrize("closed", [False, True], ids=["question open", "question closed"])
 def test_question_asks_in_each_tab_for_what_always_allow_has_left(new_visitor: NewVisitor, closed: bool) -> None:
     visitor = new_visitor()
-    other = another_tab(visitor)
+    other = visitor.new_tab()
     for tab in (visitor, other):
         tab.open_with_banner("/offices")
         expect(asked(tab, "media")).to_have_count(1)

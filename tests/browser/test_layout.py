@@ -1,18 +1,27 @@
-"""Tests of the banner's place and size: little is covered, both answers are in view and alike, the page is usable."""
+"""Tests of the banner's place and size, on pages of all styles: little is covered, and both answers are alike.
+
+Also: the rules and properties that a site may set, and the link at the end of the page.
+"""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Iterator
 from itertools import cycle, product
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, ViewportSize, expect
+from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 
 from tests.support.browsers.share import SCREENS, share_site, shares, show_banner
+from tests.support.browsers.visitor_browser import Sites, Visitor
+from tests.support.sites.house import ENDS, FRAMEWORKS, STYLES
 from tests.support.sites.share_site import LANGUAGES, LINKS
 
 pytestmark = [pytest.mark.browser, pytest.mark.each_value]
 
+Look = dict[str, dict[str, str]]
 NewBanner = Callable[[str, str], Page]
 """Shows the banner in a layout and a language."""
 LAYOUTS = ("corner", "bar", "modal")
@@ -86,17 +95,60 @@ SHIFTS = """async () => {
         [shift.value, ...shift.sources.map(({ node, previousRect: from, currentRect: to }) =>
             `${node?.nodeName} "${node?.textContent}" ${from.top}-${from.bottom} -> ${to.top}-${to.bottom}`)]);
 }"""
+DESK = ViewportSize(width=1280, height=800)
+PHONE = ViewportSize(width=360, height=640)
+TALL_PHONE = ViewportSize(width=390, height=844)
+STYLED = [name for name in (*STYLES, *FRAMEWORKS) if name != "none"]
+COMPUTED = """selector => {
+    const root = document.querySelector(selector), look = {};
+    document.activeElement?.blur();
+    for (const [number, element] of [root, ...root.querySelectorAll("*")].entries()) {
+        const name = `${number} ${element.tagName} ${element.className}`;
+        for (const pseudo of ["", "::before", "::after", ...(element.tagName === "SUMMARY" ? ["::marker"] : [])]) {
+            const style = getComputedStyle(element, pseudo);
+            const properties = pseudo && style.content === "none" ? ["content"] : [...style];
+            look[name + pseudo] = Object.fromEntries(properties.map(it => [it, style.getPropertyValue(it)]));
+        }
+        const { x, y, width, height } = element.getBoundingClientRect();
+        look[`${name} box`] = { x: `${x}px`, y: `${y}px`, width: `${width}px`, height: `${height}px` };
+    }
+    return JSON.stringify(look);
+}"""
+ON_TOP = """element => {
+    const { left, top, width, height } = element.getBoundingClientRect();
+    return [[0.1, 0.5], [0.5, 0.1], [0.5, 0.5], [0.5, 0.9], [0.9, 0.5]].every(([x, y]) =>
+        element.contains(document.elementFromPoint(left + width * x, top + height * y)));
+}"""
+MEASURE = re.compile(r"(-?[\d.]+)px")
+HOOKS = [
+    *("pchoice", "pchoice-button", "pchoice-text", "pchoice-links", "pchoice-answers", "pchoice-purposes"),
+    *("pchoice-box", "pchoice-status"),
+]
+MARKED = "rgb(1, 2, 3)"
+COLOURS_AND_SIZES = {
+    "back": (MARKED, ".pchoice, .pchoice-box, .pchoice-status", "background-color", MARKED),
+    "text": (MARKED, ".pchoice, .pchoice h2, .pchoice a, .pchoice-box, .pchoice-status", "color", MARKED),
+    "line": (MARKED, ".pchoice, .pchoice-box, .pchoice-status", "border-top-color", MARKED),
+    "fill": (MARKED, ".pchoice-button", "background-color", MARKED),
+    "on-fill": (MARKED, ".pchoice-button", "color", MARKED),
+    "wrong": (MARKED, ".pchoice-alert", "border-left-color", MARKED),
+    "ring": (MARKED, ".pchoice [name=choice]:focus", "outline-color", MARKED),
+    "radius": ("21px", ".pchoice, .pchoice-box, .pchoice-status", "border-top-left-radius", "21px"),
+    "font": ("monospace", ".pchoice, .pchoice p, .pchoice-box, .pchoice-status", "font-family", "monospace"),
+    "size": ("21px", ".pchoice, .pchoice-box, .pchoice-status", "font-size", "21px"),
+    "width": ("421px", ".pchoice, .pchoice-status", "width", "421px"),
+    "gap": ("42px", ".pchoice, .pchoice-status", "left", "42px"),
+    "shadow": (f"{MARKED} 1px 2px 3px 4px", ".pchoice", "box-shadow", f"{MARKED} 1px 2px 3px 4px"),
+}
+"""A property without its prefix -> its value, the elements that show it, the CSS property, and its expected value."""
+SCHEME = ("dark", ".pchoice, .pchoice-box, .pchoice-status", "background-color", "rgb(18, 18, 18)")
 
-in_all_layouts = pytest.mark.parametrize("layout", LAYOUTS)
-beside_the_page = pytest.mark.parametrize("layout", ["corner", "bar"])
 
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Show each layout in all languages; outside the full matrix each language in one, in turn."""
-    if "shown" in metafunc.fixturenames:
-        in_turns = zip(cycle(LAYOUTS), LANGUAGES, strict=False)
-        rows = list(product(LAYOUTS, LANGUAGES) if metafunc.config.getoption("--full-matrix") else in_turns)
-        metafunc.parametrize("shown", rows, ids=map("-".join, rows), indirect=True, scope="module")
+OPEN = """async it => {
+    it.open = true;
+    for (const _ of [1, 2]) await new Promise(requestAnimationFrame);  // what follows from it has been done
+    it.parentElement.scrollTop = 0;
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +158,7 @@ def new_banner(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> It
         page = context.new_page()
 
         def new_banner(layout: str, language: str) -> Page:
+            context.clear_cookies()
             page.set_viewport_size(SCREENS["1440 x 900"])
             show_banner(page, address, layout, language)
             return page
@@ -113,80 +166,83 @@ def new_banner(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> It
         yield new_banner
 
 
-@pytest.fixture(scope="module")
-def shown(request: pytest.FixtureRequest, new_banner: NewBanner) -> tuple[Page, str, str]:
-    """A page with the banner, its layout and its language, for all tests of them."""
-    layout, language = request.param
-    return new_banner(layout, language), layout, language
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Test all combinations; outside the full matrix each language and style with one layout, in turn."""
+    for name, values in (("language", LANGUAGES), ("style", STYLED)):
+        if name in metafunc.fixturenames:
+            in_turns = zip(cycle(LAYOUTS), values, strict=False)
+            rows = list(product(LAYOUTS, values) if metafunc.config.getoption("--full-matrix") else in_turns)
+            metafunc.parametrize(("layout", name), rows)
 
 
-@pytest.fixture
-def page(shown: tuple[Page, str, str]) -> Page:
-    """The page, with the purposes folded."""
-    page = shown[0]
-    page.set_viewport_size(SCREENS["1440 x 900"])
-    page.locator(".pchoice details").evaluate("it => { it.open = false; }")
-    return page
-
-
-def test_banner_covers_little_of_the_window(page: Page, shown: tuple[Page, str, str]) -> None:
-    _, layout, language = shown
+def test_banner_covers_little_and_shows_both_answers_alike_in_each_window(
+    new_banner: NewBanner, layout: str, language: str
+) -> None:
+    page = new_banner(layout, language)
     limits = LIMITS[layout, SHORT if language in SHORT else LONG]
     assert {size: share for (size, share), most in zip(shares(page).items(), limits, strict=True) if share > most} == {}
-
-
-def test_both_answers_are_alike_and_in_view(page: Page) -> None:
-    buttons = page.locator(".pchoice").locator(ANSWERS)
     for name, size in {**SCREENS, **SMALL}.items():
         page.set_viewport_size(size)
-        refuse, accept = buttons.evaluate_all(LOOK, LOOKS)
-        assert abs(refuse["width"] - accept["width"]) < 1, name
-        assert refuse["height"] == accept["height"] >= 44, name
-        assert refuse["look"] == accept["look"], name
-        if name in SCREENS:
-            for button in buttons.all():
-                expect(button).to_be_in_viewport(ratio=1)
-
-
-def test_all_controls_are_in_view_without_scrolling_from_360_px_up(page: Page) -> None:
+        check_answers(page, name)
     for name, size in FROM_360.items():
         page.set_viewport_size(size)
         assert page.locator(".pchoice form").evaluate(SCROLLED) == [], name
         assert page.locator(".pchoice").evaluate(OUTSIDE) == [], name
-    page.locator(".pchoice summary").click()
-    for name, size in FROM_360.items():
-        page.set_viewport_size(size)
-        assert page.locator(".pchoice-button[value=save]").is_visible()
-        assert page.locator(".pchoice form").evaluate(SCROLLED) == [], name
-        assert page.locator(".pchoice-answers").evaluate(OUTSIDE) == [], name
 
 
-def test_small_windows_scroll_the_whole_form(page: Page) -> None:
+def check_answers(page: Page, name: str) -> None:
+    """Check that both answers look alike, and are in view."""
+    buttons = page.locator(".pchoice").locator(ANSWERS)
+    refuse, accept = buttons.evaluate_all(LOOK, LOOKS)
+    assert abs(refuse["width"] - accept["width"]) < 1, name
+    assert refuse["height"] == accept["height"] >= 44, name
+    assert refuse["look"] == accept["look"], name
+    if name in SCREENS:
+        for button in buttons.all():
+            expect(button).to_be_in_viewport(ratio=1)
+
+
+def test_open_purposes_and_small_windows_scroll_the_whole_form(
+    new_banner: NewBanner, layout: str, language: str
+) -> None:
+    page = new_banner(layout, language)
     form = page.locator(".pchoice form")
     for name, size in SMALL.items():
         page.set_viewport_size(size)
         assert [it for it in form.evaluate(SCROLLED) if not it.startswith("<form")] == [], name
         assert form.evaluate(PINNED) == [], name
         assert form.evaluate(HIDDEN) == [], name
+    page.set_viewport_size(SCREENS["1440 x 900"])
+    page.locator(".pchoice summary").click()
+    for name, size in FROM_360.items():
+        page.set_viewport_size(size)
+        assert page.locator(".pchoice-button[value=save]").is_visible()
+        assert form.evaluate(SCROLLED) == [], name
+        assert page.locator(".pchoice-answers").evaluate(OUTSIDE) == [], name
 
 
-@in_all_layouts
-def test_few_tab_stops_come_before_accepting(new_banner: NewBanner, layout: str) -> None:
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_banner_and_answer_cause_no_layout_shift_and_few_tab_stops_come_before_accepting(
+    new_banner: NewBanner, layout: str
+) -> None:
     page = new_banner(layout, "en")
-    stops = []
-    for _ in range(20):
+    stops: list[str] = []
+    while "accept_all" not in "".join(stops):
         page.keyboard.press("Tab")
-        stop = page.evaluate("document.activeElement.closest('.pchoice') && document.activeElement.outerHTML")
-        if stop and "accept_all" in stop:
-            break
-        stops += [stop] if stop else []
-    else:
-        pytest.fail("the button that accepts is not reached")
-    assert len(stops) <= MOST_TAB_STOPS, stops
+        stops.append(page.evaluate("document.activeElement.closest('.pchoice') && document.activeElement.outerHTML"))
+        assert len(stops) <= MOST_TAB_STOPS + 1, stops
+    page.add_init_script(WATCH_SHIFTS)
+    for size in SCREENS.values():
+        page.set_viewport_size(size)
+        page.reload()
+        page.locator(".pchoice[data-live] [value=refuse_all]").click()
+        expect(page.locator(".pchoice-status")).not_to_be_empty()
+        assert page.evaluate(SHIFTS) == [], size
+        page.context.clear_cookies()
 
 
-@pytest.mark.each_value(at_most=3)
-@beside_the_page
+@pytest.mark.each_value(at_most=2)
+@pytest.mark.parametrize("layout", ["corner", "bar"])
 @pytest.mark.parametrize("size", [SMALL["enlarged"], *SCREENS.values()], ids=["enlarged", *SCREENS])
 def test_banner_never_hides_focused_element_or_end_of_page(
     new_banner: NewBanner, layout: str, size: ViewportSize
@@ -212,14 +268,150 @@ def test_banner_never_hides_focused_element_or_end_of_page(
     expect(page.locator(".pchoice")).to_be_visible()
 
 
-@in_all_layouts
-def test_banner_and_answer_cause_no_layout_shift(new_banner: NewBanner, layout: str) -> None:
-    page = new_banner(layout, "en")
-    page.add_init_script(WATCH_SHIFTS)
-    for size in SCREENS.values():
-        page.set_viewport_size(size)
-        page.reload()
-        page.locator(".pchoice[data-live] [value=refuse_all]").click()
-        expect(page.locator(".pchoice-status")).not_to_be_empty()
-        assert page.evaluate(SHIFTS) == [], size
-        page.context.clear_cookies()
+# Styles of the page
+
+
+@pytest.fixture(scope="module")
+def guest(browser: Browser, house: Sites) -> Iterator[Visitor]:
+    """A visitor of the house with one page, shared by the following tests."""
+    with browser.new_context() as context:
+        yield Visitor(context, house)
+
+
+@pytest.fixture(scope="module")
+def plain_looks(guest: Visitor) -> dict[str, Look]:
+    """The look of the banner on a page without styles: layout -> look."""
+    return {layout: look_at(guest, "none", layout) for layout in LAYOUTS}
+
+
+def look_at(visitor: Visitor, style: str, layout: str) -> Look:
+    """Return the look of the unfolded banner on a page with a style."""
+    visitor.context.clear_cookies()
+    visitor.page.set_viewport_size(PHONE if layout == "modal" else DESK)
+    visitor.move(layout).go(f"/styled/{style}")
+    visitor.page.wait_for_selector(".pchoice:is(:popover-open, :modal)", state="attached")
+    visitor.banner.locator("details").evaluate(OPEN)
+    found: Look = json.loads(visitor.page.evaluate(COMPUTED, ".pchoice"))
+    return found
+
+
+def is_near(one: str, other: str) -> bool:
+    """Return whether two values are equal, with a tolerance of one pixel."""
+    ones, others = MEASURE.split(one), MEASURE.split(other)
+    return ones[::2] == others[::2] and all(
+        abs(float(left) - float(right)) <= 1 for left, right in zip(ones[1::2], others[1::2], strict=True)
+    )
+
+
+def differences(one: Look, other: Look) -> list[str]:
+    """Return the differences of two looks."""
+    assert one.keys() == other.keys()
+    return [
+        f"{name} {{ {property_}: {value} -> {other[name].get(property_)} }}"
+        for name, values in one.items()
+        for property_, value in values.items()
+        if property_ != "color-scheme"  # the page's, as documented
+        and value != other[name].get(property_)
+        and not is_near(value, other[name].get(property_, ""))
+    ]
+
+
+def test_page_styles_do_not_change_or_cover_banner(
+    guest: Visitor, plain_looks: dict[str, Look], layout: str, style: str
+) -> None:
+    assert differences(plain_looks[layout], look_at(guest, style, layout)) == []
+    for part in (guest.banner, *guest.banner.locator(".pchoice-answers button:visible").all()):
+        assert part.evaluate(ON_TOP)
+
+
+# Rules for our classes and properties
+
+
+def open_box(visitor: Visitor, rules: str = "") -> None:
+    """Open a page with the banner and a box, and add rules before our stylesheet, as a site does."""
+    visitor.context.clear_cookies()
+    visitor.page.set_viewport_size(DESK)
+    visitor.move("corner").go("/styled/none?box")
+    visitor.ready()
+    visitor.page.evaluate(
+        "rules => document.head.prepend(Object.assign(document.createElement('style'), { textContent: rules }))", rules
+    )
+
+
+def styles_of(visitor: Visitor, selector: str, property_: str) -> list[str]:
+    """Return a computed style of all elements that match a selector."""
+    found: list[str] = visitor.page.locator(selector).evaluate_all(
+        "(found, name) => found.map(it => getComputedStyle(it).getPropertyValue(name))", property_
+    )
+    return found
+
+
+def fail_and_answer(visitor: Visitor) -> Iterator[None]:
+    """Show the error message of the banner, with the focus in it; then the message after an answer."""
+    visitor.page.route("**/privacy-choices", lambda route: route.abort())
+    visitor.choice("refuse_all").focus()
+    visitor.page.keyboard.press("Enter")
+    expect(visitor.alert).not_to_be_empty()
+    yield
+    visitor.page.unroute_all()
+    visitor.refuse()
+    expect(visitor.status).not_to_be_empty()
+    yield
+
+
+def test_important_rules_for_our_classes_apply(guest: Visitor) -> None:
+    open_box(guest, f".{', .'.join(HOOKS)} {{ background-color: {MARKED} !important; display: grid !important }}")
+    seen = set()
+    for _ in fail_and_answer(guest):
+        for hook in HOOKS:
+            found = styles_of(guest, f".{hook}", "background-color") + styles_of(guest, f".{hook}", "display")
+            assert set(found) <= {MARKED, "grid"}, hook
+            seen.update([hook] * bool(found))
+    assert seen == set(HOOKS)
+
+
+@pytest.mark.parametrize("properties", [COLOURS_AND_SIZES, {"scheme": SCHEME}], ids=["all", "scheme"])
+def test_custom_properties_of_root_set_the_look(guest: Visitor, properties: dict[str, Any]) -> None:
+    rules = "".join(f"--pchoice-{name}: {value}; " for name, (value, *_) in properties.items())
+    looks = []
+    for rule in ("", f":root {{ {rules} }}"):
+        open_box(guest, rule)
+        shown: dict[str, list[str]] = {name: [] for name in properties}
+        for _ in fail_and_answer(guest):
+            for name, (_, selector, property_, _) in properties.items():
+                shown[name] += styles_of(guest, selector, property_)
+        looks.append(shown)
+    before, after = looks
+    for name, (_, selector, _, expected) in properties.items():
+        assert set(after[name]) == {expected}, name
+        assert expected not in before[name], name
+        assert len(after[name]) == len(before[name]) >= selector.count(",") + 1, name
+
+
+# The link to the settings at the end of the page
+
+
+def middle_of(element: Locator) -> float:
+    box = element.bounding_box()
+    assert box is not None
+    return box["x"] + box["width"] / 2
+
+
+@pytest.mark.each_value(at_most=4)
+@pytest.mark.parametrize("name", [*ENDS, *FRAMEWORKS])
+def test_link_is_large_and_centred_below_the_page(guest: Visitor, name: str) -> None:
+    guest.move("corner").send_answer("refuse_all")
+    guest.go(f"/ending/{name}")
+    link = guest.page.locator("[data-privacy-settings]")
+    expect(link).to_have_text("Privacy settings: refused")
+    for screen in (DESK, TALL_PHONE):
+        guest.page.set_viewport_size(screen)
+        box = link.bounding_box()
+        assert box is not None
+        assert box["height"] >= 44
+        # Inside of the page's margins; in a row, there is no room but below it.
+        centre = screen["width"] / 2 if name in ("card", "columns") else middle_of(guest.page.locator("body"))
+        assert middle_of(link) == pytest.approx(centre, abs=1)
+        parts = [guest.page.locator(part).bounding_box() for part in ("main", "footer")]
+        assert box["y"] >= max(part["y"] + part["height"] for part in parts if part) - 1
+        assert not guest.page.evaluate("document.documentElement.scrollWidth > innerWidth")

@@ -10,7 +10,6 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from cookie_consent.texts import catalog as shipping
-from tests.support.browsers.life_browser import another_tab
 from tests.support.browsers.visitor_browser import (
     CHROMIUM_OPTIONS,
     PREFIX,
@@ -155,14 +154,14 @@ def test_lost_answer_without_scripts_says_that_each_page_asks_again(cookieless_v
 @pytest.mark.parametrize("kind", ["with our link", "with a link of its own"])
 @pytest.mark.parametrize("cookieless_visitor", [True], ids=["with JavaScript"], indirect=True)
 def test_blocked_cookies_are_told_once_a_tab_in_a_line_at_the_end(
-    cookieless_visitor: Visitor, life: Sites, kind: str
+    cookieless_visitor: Visitor, house: Sites, kind: str
 ) -> None:
     visitor = cookieless_visitor
     paths = ["/", "/names", "/tour", "/offices", "/account"]
     if kind == "with our link":
-        visitor.sites = life
-        paths = ["/", "/second", "/long", "/with-script", "/second"]
-    for tab in (visitor, another_tab(visitor)):
+        visitor.sites = house
+        paths = ["/", "/second", "/long", "/both-scripts", "/second"]
+    for tab in (visitor, visitor.new_tab()):
         tab.go(paths[0])
         line = tab.page.get_by_role("status").filter(has_text=NOT_SAVED)
         expect(line).to_be_visible()

@@ -13,17 +13,16 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.browsers.surroundings import styled_page, translated_page
 from tests.support.browsers.visitor_browser import ROOT, NewVisitor, Sites, Visitor
-from tests.support.sites.surroundings_site import MODULES
+from tests.support.sites.house import MODULES
 
 pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=2)]
 
 
 @pytest.fixture(scope="module")
-def sites(surroundings: Sites) -> Sites:
+def sites(house: Sites) -> Sites:
     """The sites under test."""
-    return surroundings
+    return house
 
 
 # Filter lists
@@ -125,14 +124,14 @@ def expect_untouched(visitor: Visitor) -> None:
 @pytest.mark.each_value(at_most=1)
 @pytest.mark.parametrize("layout", ["corner", "modal"])
 def test_no_filter_hides_banner_or_blocks_its_requests(new_visitor: NewVisitor, layout: str) -> None:
-    visitor = new_visitor()
-    visitor.go(f"{styled_page('none', layout)}?box")
+    visitor = new_visitor().move(layout)
+    visitor.go("/styled/none?box")
     expect(visitor.banner).to_be_visible()
     expect_untouched(visitor)
     visitor.refuse()
     expect(visitor.status).not_to_be_empty()
     expect_untouched(visitor)
-    visitor.go(styled_page("none", layout))
+    visitor.go("/styled/none")
     visitor.ready()
     visitor.page.evaluate("consent.show()")
     expect(visitor.banner).to_be_visible()
@@ -210,7 +209,7 @@ def their_rules() -> list[Any]:
 @pytest.mark.parametrize("language", RECOGNISED)
 def test_autoconsent_recognises_banner_by_words_and_refuses(new_visitor: NewVisitor, language: str) -> None:
     visitor = new_visitor()
-    visitor.go(translated_page(language))
+    visitor.go(f"/in/{language}")
     expect(visitor.banner).to_have_attribute("lang", language)
     tool = Autoconsent(visitor.page, their_rules(), guesses=True)
     assert tool.finish() == ({"HEURISTIC-REJECT"}, True)
@@ -222,7 +221,7 @@ def test_autoconsent_recognises_banner_by_words_and_refuses(new_visitor: NewVisi
 @pytest.mark.parametrize("language", BY_RULE)
 def test_autoconsent_with_our_rule_refuses_in_every_language(new_visitor: NewVisitor, language: str) -> None:
     visitor = new_visitor()
-    visitor.go(translated_page(language))
+    visitor.go(f"/in/{language}")
     expect(visitor.banner).to_have_attribute("lang", language)
     tool = Autoconsent(visitor.page, [*their_rules(), our_rule()])
     assert tool.finish() == ({our_rule()["name"]}, True)

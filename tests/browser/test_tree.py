@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from tests.support.browsers.surfaces import SURFACES
+from tests.support.browsers.surfaces import show_surface
 from tests.support.browsers.visitor_browser import Visitor
 
 pytestmark = pytest.mark.browser
@@ -138,5 +138,5 @@ BODIES = {
 
 @pytest.mark.parametrize("surface", BODIES)
 def test_accessibility_tree_matches_snapshot(museum_visitor: Visitor, surface: str) -> None:
-    SURFACES[surface](museum_visitor, "en")
+    show_surface(museum_visitor, surface, "en")
     expect(museum_visitor.page.locator("body")).to_match_aria_snapshot(BODIES[surface])

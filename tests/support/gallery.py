@@ -8,17 +8,16 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Iterable
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from PIL import Image
 from playwright.sync_api import ViewportSize, sync_playwright
 
 from cookie_consent.report.page.page import page
-from tests.support.browsers.surfaces import SURFACES, museum_site
+from tests.support.browsers.surfaces import show_surface
 from tests.support.browsers.themes import THEMES, adopt_rules
-from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS, ROOT, Visitor
+from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS, ROOT, Visitor, serve
 from tests.support.report_sample import compared_report
+from tests.support.sites.three_language_site import app
 
 FOLDER = ROOT / "docs" / "gallery"
 SURFACES_SHOWN = {
@@ -38,8 +37,7 @@ NAMES = (*SURFACES_SHOWN, *(f"theme-{theme}" for theme in THEMES), REPORT)
 def take(names: Iterable[str]) -> None:
     """Take pictures, with scroll bars, which Playwright hides by default."""
     with (
-        TemporaryDirectory() as kept,
-        museum_site(Path(kept)) as sites,
+        serve(app) as sites,
         sync_playwright() as playwright,
         playwright.chromium.launch(**CHROMIUM_OPTIONS, ignore_default_args=["--hide-scrollbars"]) as browser,
     ):
@@ -58,7 +56,7 @@ def show(visitor: Visitor, name: str) -> None:
     if name == REPORT:
         visitor.page.set_content(page(compared_report()))
     else:
-        SURFACES[SURFACES_SHOWN.get(name, "first layer")](visitor, "en")
+        show_surface(visitor, SURFACES_SHOWN.get(name, "first layer"), "en")
     adopt_rules(visitor.page, THEMES.get(name.removeprefix("theme-"), ""))
 
 

@@ -19,14 +19,14 @@ COLOURS: dict[str, dict[str, Any]] = {
 EXPLAINED = {
     "color-contrast elmPartiallyObscured": (
         "At its edge the scrolled part of the banner is partly covered by the fixed part, and axe looks no "
-        "further. tests/browser/test_surfaces.py measures the same texts."
+        "further. tests/browser/test_looks.py measures the same texts."
     ),
 }
 """A rule and the reason why axe leaves it open -> an explanation, and the test that decides instead."""
 OFF_IN_FORCED_COLOURS = {
     "color-contrast": (
         "axe reads -webkit-text-fill-color, which Chromium reports as the page wrote it even where the browser has "
-        "forced another colour. tests/browser/test_surfaces.py measures the colours that are forced."
+        "forced another colour. tests/browser/test_looks.py measures the colours that are forced."
     ),
 }
 """A rule that is switched off -> why, and the test that decides instead."""

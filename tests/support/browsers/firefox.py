@@ -16,6 +16,11 @@ from tests.support.servers.processes import program_path, running_program, wait_
 from tests.support.waiting import wait_until
 
 LONGEST_REPLY = 45.0
+NOTE_VIOLATIONS = """() => addEventListener("securitypolicyviolation", ({ effectiveDirective, blockedURI }) => {
+    if (!blockedURI.endsWith("favicon.ico")) // only the browser requests it
+        sessionStorage.violations = `${sessionStorage.violations ?? ""} ${effectiveDirective} ${blockedURI}`;
+})"""
+"""Notes what violates the policies of the pages, for all pages of a tab."""
 
 
 class Firefox:
@@ -29,6 +34,7 @@ class Firefox:
         self._socket = socket
         self._numbers = itertools.count(1)
         self._send("session.new", capabilities={})
+        self._send("script.addPreloadScript", functionDeclaration=NOTE_VIOLATIONS)
         self._window = self._send("browsingContext.create", type="tab")["context"]
 
     def go(self, address: str) -> None:

@@ -2,158 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
+from typing import NamedTuple
 
 from playwright.sync_api import expect
 
-from tests.support.browsers.visitor_browser import PREFIX, ROOT, Sites, Visitor
-from tests.support.servers.child_site import LOOPBACK, started
-
-Surface = Callable[[Visitor, str], None]
-"""A function that shows a surface to a visitor, in a language."""
-SAME_ORIGIN = {"sec-fetch-site": "same-origin"}
+from tests.support.browsers.visitor_browser import PREFIX, Visitor
 
 
-@contextmanager
-def museum_site(folder: Path) -> Iterator[Sites]:
-    """Start the site of `three_language_site`."""
-    with started("tests.support.sites.three_language_site:app", ROOT, folder / "museum.log", (LOOPBACK, 0), {}) as site:
-        yield Sites(site.address, "", folder / "access.jsonl")
-
-
-def forget_answer(visitor: Visitor) -> None:
-    """Make the visitor one who has not answered."""
-    visitor.page.unroute_all()
-    visitor.context.clear_cookies()
-
-
-def send_answer(visitor: Visitor, choice: str, **more: str) -> None:
-    """Send an answer without opening a page.
+class Surface(NamedTuple):
+    """A surface.
 
     Args:
-        visitor: the visitor who answers.
-        choice: the answer.
-        more: further fields of the form.
+        path: the path of the page, with the language in it.
+        shows: the selector of what is visible.
+        answered: the answer that was given before; "" for none.
+        act: what the visitor does on the page.
     """
-    address = f"{visitor.sites.address}/corner{PREFIX}"
-    assert visitor.context.request.post(address, data={"choice": choice, **more}, headers=SAME_ORIGIN).ok
+
+    path: str
+    shows: str = ".pchoice[data-live]"
+    answered: str = ""
+    act: Callable[[Visitor], object] = lambda visitor: None
 
 
-def _show_banner(visitor: Visitor, language: str, layout: str = "corner") -> None:
-    forget_answer(visitor)
-    visitor.go(f"/{layout}/{language}/")
-    expect(visitor.page.locator(".pchoice[data-live]")).to_be_visible()
-
-
-def _show_bar(visitor: Visitor, language: str) -> None:
-    _show_banner(visitor, language, "bar")
-
-
-def _show_dialog(visitor: Visitor, language: str) -> None:
-    _show_banner(visitor, language, "modal")
-
-
-def _open_the_purposes(visitor: Visitor, language: str) -> None:
-    _show_banner(visitor, language)
-    visitor.banner.locator("summary").click()
-
-
-def _fail_to_answer(visitor: Visitor, language: str) -> None:
-    _show_banner(visitor, language)
+def _fail_to_answer(visitor: Visitor) -> None:
+    visitor.ready()
     visitor.page.route(f"**{PREFIX}", lambda route: route.abort())
     visitor.choice("refuse_all").click()
-    expect(visitor.alert).to_be_visible()
 
 
-def _answer(visitor: Visitor, language: str) -> None:
-    _show_banner(visitor, language)
+def _refuse(visitor: Visitor) -> None:
+    visitor.ready()
     visitor.refuse()
-    expect(visitor.status).to_be_visible()
-    expect(visitor.status).not_to_be_empty()
 
 
-def _open_the_settings_in_place(visitor: Visitor, language: str) -> None:
-    forget_answer(visitor)
-    send_answer(visitor, "refuse_all")
-    visitor.go(f"/corner/{language}/")
-    visitor.page.locator("[data-privacy-settings]").click()
-    expect(visitor.page.locator(".pchoice[data-live]")).to_be_visible()
-
-
-def _show_the_link(visitor: Visitor, language: str) -> None:
-    forget_answer(visitor)
-    send_answer(visitor, "refuse_all")
-    visitor.go(f"/linked/{language}/")
-    visitor.page.locator("[data-privacy-settings]").scroll_into_view_if_needed()
-
-
-def _show_fallback_box(visitor: Visitor, language: str) -> None:
-    forget_answer(visitor)
-    send_answer(visitor, "refuse_all")
-    visitor.go(f"/corner/{language}/way")
-    expect(visitor.page.locator(".pchoice-box")).to_be_visible()
-
-
-def _show_card(visitor: Visitor, language: str) -> None:
-    forget_answer(visitor)
-    send_answer(visitor, "refuse_all")
-    visitor.go(f"/corner/{language}/map")
-    expect(visitor.page.locator(".pchoice-box")).to_be_visible()
-
-
-def _show_explaining_page(visitor: Visitor, language: str) -> None:
-    forget_answer(visitor)
-    visitor.go(f"/corner/{language}/film")
-    expect(visitor.choice("grant")).to_be_visible()
-
-
-def _show_the_settings(visitor: Visitor, language: str) -> None:
-    forget_answer(visitor)
-    visitor.go(f"/corner{PREFIX}?language={language}&next=/corner/{language}/")
-
-
-def _show_settings_after_answer(visitor: Visitor, language: str) -> None:
-    forget_answer(visitor)
-    send_answer(visitor, "accept_all")
-    visitor.go(f"/corner{PREFIX}?language={language}&next=/corner/{language}/")
-
-
-def _show_settings_after_error(visitor: Visitor, language: str) -> None:
-    _show_the_settings(visitor, language)
+def _answer_an_old_question(visitor: Visitor) -> None:
     visitor.page.evaluate("document.querySelector('[name=policy]').value = '0123456789abcdef'")
     visitor.answer(visitor.choice("refuse_all"))
-    expect(visitor.page.locator("[role=alert]")).to_be_visible()
 
 
-def _show_the_requests(visitor: Visitor, language: str) -> None:
-    forget_answer(visitor)
-    visitor.go(f"/corner{PREFIX}/requests?language={language}")
-
-
-def _send_a_request_without_text(visitor: Visitor, language: str) -> None:
-    _show_the_requests(visitor, language)
+def _send_no_text(visitor: Visitor) -> None:
     visitor.page.locator("form").evaluate("form => form.noValidate = true")
     visitor.page.locator("main button").first.click()
-    expect(visitor.page.locator("[role=alert]")).to_be_visible()
 
 
-SURFACES: dict[str, Surface] = {
-    "first layer": _show_banner,
-    "first layer in a bar": _show_bar,
-    "first layer in a dialog": _show_dialog,
-    "purposes open": _open_the_purposes,
-    "error": _fail_to_answer,
-    "answer kept": _answer,
-    "settings in place": _open_the_settings_in_place,
-    "link": _show_the_link,
-    "fallback box": _show_fallback_box,
-    "card": _show_card,
-    "explaining page": _show_explaining_page,
-    "settings page": _show_the_settings,
-    "settings page after an answer": _show_settings_after_answer,
-    "settings page after an error": _show_settings_after_error,
-    "requests page": _show_the_requests,
-    "requests page after an error": _send_a_request_without_text,
+def _open_the_settings(visitor: Visitor) -> None:
+    visitor.ready()
+    visitor.page.locator("[data-privacy-settings]").click()
+
+
+START = "/corner/{}/"
+SETTINGS = f"/corner{PREFIX}?language={{}}&next=/corner/en/"
+REQUESTS = f"/corner{PREFIX}/requests?language={{}}"
+SURFACES = {
+    "first layer": Surface(START),
+    "first layer in a bar": Surface("/bar/{}/"),
+    "first layer in a dialog": Surface("/modal/{}/"),
+    "purposes open": Surface(START, act=lambda visitor: visitor.banner.locator("summary").click()),
+    "error": Surface(START, ".pchoice [role=alert]", act=_fail_to_answer),
+    "answer kept": Surface(START, ".pchoice-status:not(:empty)", act=_refuse),
+    "settings in place": Surface(START, answered="refuse_all", act=_open_the_settings),
+    "link": Surface("/linked/{}/", "[data-privacy-settings]", "refuse_all"),
+    "fallback box": Surface("/corner/{}/way", ".pchoice-box", "refuse_all"),
+    "card": Surface("/corner/{}/map", ".pchoice-box", "refuse_all"),
+    "explaining page": Surface("/corner/{}/film", "button[value=grant]"),
+    "settings page": Surface(SETTINGS, "button[value=save]"),
+    "settings page after an answer": Surface(SETTINGS, "button[value=save]", "accept_all"),
+    "settings page after an error": Surface(SETTINGS, "[role=alert]", act=_answer_an_old_question),
+    "requests page": Surface(REQUESTS, "main button"),
+    "requests page after an error": Surface(REQUESTS, "[role=alert]", act=_send_no_text),
 }
+
+
+def show_surface(visitor: Visitor, name: str, language: str) -> None:
+    """Show a surface of `SURFACES` to a visitor, in a language."""
+    surface = SURFACES[name]
+    visitor.page.unroute_all()
+    visitor.context.clear_cookies()
+    if surface.answered:
+        visitor.send_answer(surface.answered)
+    visitor.go(surface.path.format(language))
+    surface.act(visitor)
+    shown = visitor.page.locator(surface.shows).first
+    expect(shown).to_be_visible()
+    shown.scroll_into_view_if_needed()

@@ -7,17 +7,19 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import BrowserContext, Cookie, Frame, Locator, Page, Request, Response, expect
+from playwright.sync_api import BrowserContext, Cookie, Frame, Locator, Page, Request, Response, Route, expect
+from starlette.types import ASGIApp, Scope
 
 from tests.support.browsers import CHROMIUM
 from tests.support.servers.child_site import LOOPBACK, started
+from tests.support.servers.threads import Noted, served
 from tests.support.waiting import LONGEST_WAIT, POLL, eventually
 
 ROOT = Path(__file__).parents[3]
@@ -58,12 +60,18 @@ class Sites:
         partner: the address of the second origin.
         access_log: the file of the site's access records.
         ledger: the URL of the ledger that keeps the proofs; "" where another process cannot read it.
+        noted: the requests that a site in this process got.
     """
 
     address: str
-    partner: str
-    access_log: Path
+    partner: str = ""
+    access_log: Path = Path()
     ledger: str = ""
+    noted: list[Scope] = field(default_factory=list)
+
+    def paths(self, start: str) -> list[str]:
+        """Return the paths of the requests that begin so, in order."""
+        return [scope["path"] for scope in self.noted if scope["path"].startswith(start)]
 
     @property
     def records(self) -> list[dict[str, Any]]:
@@ -106,10 +114,17 @@ def registry_sites(folder: Path, **more: str) -> Iterator[Sites]:
 
 
 @contextmanager
-def plain_site(folder: Path) -> Iterator[Sites]:
-    """Start the site of `browser_site`."""
-    with started("tests.support.sites.browser_site:app", ROOT, folder / "site.log", (LOOPBACK, 0), {}) as site:
-        yield Sites(site.address, "", folder / "access.jsonl")
+def serve(app: ASGIApp, access_log: Path = Path(), path: str = "") -> Iterator[Sites]:
+    """Serve a site from this process.
+
+    Args:
+        app: the site.
+        access_log: the file of its access records.
+        path: where the site begins on its server.
+    """
+    noted = Noted(app)
+    with served(noted) as port:
+        yield Sites(f"http://{LOOPBACK}:{port}{path}", access_log=access_log, noted=noted.requests)
 
 
 class Visitor:
@@ -123,15 +138,54 @@ class Visitor:
     Attributes:
         page: the open page.
         complaints: errors in scripts.
+        said: the messages in the console.
     """
 
     def __init__(self, context: BrowserContext, sites: Sites, *, scripts: bool = True) -> None:
         self.context, self.sites, self.scripts = context, sites, scripts
         self.page = context.new_page()
         self.complaints: list[str] = []
+        self.said: list[str] = []
         self._requests: list[Request] = []
         context.on("request", lambda request: self._requests.append(request))
         context.on("weberror", lambda error: self.complaints.append(str(error.error)))
+        self.page.on("console", lambda message: self.said.append(f"{message.type}: {message.text}"))
+
+    def move(self, name: str) -> Visitor:
+        """Go on at the site that has the same address but for this last part, and return the visitor."""
+        self.sites = replace(self.sites, address=f"{self.sites.address.rpartition('/')[0]}/{name}")
+        return self
+
+    def new_tab(self) -> Visitor:
+        """Return the same visitor in another tab of the same browser."""
+        return Visitor(self.context, self.sites, scripts=self.scripts)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What our scripts said in the console."""
+        said = [text.partition(": ")[2] for text in self.said]
+        return [text.removeprefix("cookie-consent: ") for text in said if text.startswith("cookie-consent: ")]
+
+    def send_answer(self, choice: str = "save", **purposes: bool) -> None:
+        """Answer by a request of its own, so that no open page notices."""
+        data = {"choice": choice, "purposes": purposes} if choice == "save" else {"choice": choice}
+        own = {"sec-fetch-site": "same-origin"}
+        assert self.context.request.post(f"{self.sites.address}{PREFIX}", data=data, headers=own).ok
+
+    def hold(self, pattern: str) -> list[Route]:
+        """Hold back the requests of the page whose address is like this; return the list of them."""
+        held: list[Route] = []
+        self.page.route(pattern, lambda route: held.append(route))
+        return held
+
+    def withdraw(self) -> None:
+        """Refuse all in the settings in place."""
+        self.page.evaluate("consent.show()")
+        self.answer(self.choice("refuse_all"))
+
+    def active_templates(self) -> set[str]:
+        """Return the ids of the activated templates."""
+        return set(self.page.locator("main > p[id]").evaluate_all("found => found.map(it => it.id)"))
 
     def go(self, path: str) -> None:
         """Open a page of the site."""

@@ -245,5 +245,6 @@ app = Starlette(
         Route("/favicon.ico", icon),
         *(Mount(f"/{layout}", site(layout)) for layout in LAYOUTS),
         Mount("/linked", site("corner", linked=True)),
+        Mount("/", site("corner")),
     ]
 )

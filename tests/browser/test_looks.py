@@ -1,25 +1,27 @@
 """Tests of everything that visitors see, on each surface: axe, contrast, targets, readable text, and no animation.
 
-Outside the full matrix each surface is seen in one language, and in some of the looks, in turn.
+Each surface is opened once in a language, and then seen in all looks. Outside the full matrix it is seen in one
+language, and in some of the looks, in turn.
 """
 
 from __future__ import annotations
 
 from itertools import cycle, product
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import pytest
 from playwright.sync_api import Page, ViewportSize
 
 from tests.support.browsers.axe import COLOURS, run_axe
 from tests.support.browsers.contrast import blend, contrast
-from tests.support.browsers.surfaces import SURFACES
+from tests.support.browsers.surfaces import SURFACES, show_surface
 from tests.support.browsers.themes import THEMES, adopt_rules, apply_theme
 from tests.support.browsers.visitor_browser import Visitor
 from tests.support.sites.three_language_site import LANGUAGES
 
 pytestmark = pytest.mark.browser
 
+Value = TypeVar("Value")
 AXE_LOOKS = list(product(("desk", "tablet", "phone", "small phone"), COLOURS))
 """Each screen with each set of colours."""
 REQUIRED_RULES = {"color-contrast", "region", "target-size", "button-name", "landmark-unique", "valid-lang"}
@@ -138,28 +140,33 @@ USUAL_TEXT = {"standard": 16, "fixed": 13}
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Show each surface in all languages; outside the full matrix in one, in turn."""
-    if "shown" in metafunc.fixturenames:
+    if "surface" in metafunc.fixturenames:
         in_turns = zip(SURFACES, cycle(LANGUAGES), strict=False)
         rows = list(product(SURFACES, LANGUAGES) if metafunc.config.getoption("--full-matrix") else in_turns)
-        metafunc.parametrize("shown", rows, ids=map("-".join, rows), indirect=True, scope="module")
+        metafunc.parametrize(("surface", "language"), rows, ids=map("-".join, rows))
 
 
-@pytest.fixture(scope="module")
-def shown(request: pytest.FixtureRequest, museum_visitor: Visitor) -> str:
-    """The surface that the page of the visitor shows, for all tests of it."""
-    surface: str
-    surface, language = request.param
-    look_as_usual(museum_visitor.page)
-    SURFACES[surface](museum_visitor, language)
-    return surface
+def test_surface_can_be_read_and_used_in_each_look(
+    museum_visitor: Visitor, surface: str, language: str, pytestconfig: pytest.Config
+) -> None:
+    page = museum_visitor.page
+    look_as_usual(page)
+    show_surface(museum_visitor, surface, language)
 
+    def in_turn(values: list[Value], *, out_of: int) -> list[Value]:
+        """Return all values in the full matrix, and otherwise one out of so many, each surface others."""
+        place = list(SURFACES).index(surface)
+        return values if pytestconfig.getoption("--full-matrix") else values[place % out_of :: out_of]
 
-@pytest.fixture
-def page(shown: str, museum_visitor: Visitor) -> Page:
-    """The page of the visitor, as it looks at a desk."""
-    assert shown
-    look_as_usual(museum_visitor.page)
-    return museum_visitor.page
+    found = {
+        "moves": page.evaluate(MOVING),
+        "is cut off in large text": cut_off_in_large_text(page),
+        "has low contrast": [low for look in in_turn(LOOKS, out_of=6) for low in low_contrasts(page, look)],
+        "violates a rule of axe": [it for look in in_turn(AXE_LOOKS, out_of=12) for it in axe_findings(page, *look)],
+        "is a small target": by_screen(page, TOO_SMALL, TARGETS),
+        "is cut off in loose text": cut_off_in_loose_text(page),
+    }
+    assert {what: wrong for what, wrong in found.items() if wrong} == {}
 
 
 def look_as_usual(page: Page) -> None:
@@ -167,23 +174,18 @@ def look_as_usual(page: Page) -> None:
     Look("").apply(page)
 
 
-def in_turn(values: Any, surface: str, config: pytest.Config, *, out_of: int) -> Any:
-    """Return all values in the full matrix, and otherwise one out of so many, each surface others."""
-    place = list(SURFACES).index(surface)
-    return values if config.getoption("--full-matrix") else values[place % out_of :: out_of]
-
-
-def test_axe_finds_no_violations(page: Page, shown: str, pytestconfig: pytest.Config) -> None:
-    found = {}
-    for screen, colours in in_turn(AXE_LOOKS, shown, pytestconfig, out_of=6):
-        page.set_viewport_size(SCREENS[screen])
-        page.emulate_media(**COLOURS[colours])
-        found[screen, colours] = run_axe(page, forced_colours=colours == "forced")
-    assert {look: findings for look, findings in found.items() if findings} == {}
+def axe_findings(page: Page, screen: str, colours: str) -> list[str]:
+    """Return what axe finds on a screen with a set of colours."""
+    look_as_usual(page)
+    page.set_viewport_size(SCREENS[screen])
+    page.emulate_media(**COLOURS[colours])
+    found = run_axe(page, forced_colours=colours == "forced")
+    return [f"{screen}, {colours}: {it}" for it in (*found.violations, *found.undecided)]
 
 
 def low_contrasts(page: Page, look: Look) -> list[str]:
-    """Return the texts, edges and rings of a page that have too little contrast."""
+    """Return the texts, edges and rings of a page that have too little contrast in a look."""
+    look.apply(page)
     texts, edges, rings = page.evaluate(MEASURE)
     assert texts
     assert edges or rings
@@ -196,57 +198,39 @@ def low_contrasts(page: Page, look: Look) -> list[str]:
     for name, width, colour, layers in rings:
         if width < 2 or contrast(blend([colour, *layers]), blend(layers)) < 3:
             low.append(f"ring around {name}")
-    return low
+    return [f"{look}: {it}" for it in low]
 
 
-def test_texts_edges_and_focus_rings_have_enough_contrast(page: Page, shown: str, pytestconfig: pytest.Config) -> None:
-    found = {}
-    for look in in_turn(LOOKS, shown, pytestconfig, out_of=3):
-        look.apply(page)
-        found[look] = low_contrasts(page, look)
-    assert {look: low for look, low in found.items() if low} == {}
-
-
-def test_targets_are_large_loose_text_is_not_cut_off_and_nothing_moves(page: Page) -> None:
-    assert page.evaluate(MOVING) == []
-    for size in SCREENS.values():
-        page.set_viewport_size(size)
-        assert page.evaluate(TOO_SMALL, TARGETS) == [], size
-    adopt_rules(page, LOOSE)
-    assert cut_off_by_screen(page) == {}
-
-
-def test_large_text_is_not_cut_off(page: Page) -> None:
-    browser = page.context.new_cdp_session(page)
-    browser.send("Page.setFontSizes", {"fontSizes": LARGE_TEXT})
-    try:
-        assert page.evaluate("getComputedStyle(document.documentElement).fontSize") == "32px"
-        assert cut_off_by_screen(page) == {}
-    finally:
-        browser.send("Page.setFontSizes", {"fontSizes": USUAL_TEXT})
-        browser.detach()
-
-
-def cut_off_by_screen(page: Page) -> dict[str, list[str]]:
-    """Return the elements that are cut off: screen -> elements; without screens where all is readable."""
+def by_screen(page: Page, script: str, argument: str = "") -> dict[str, list[str]]:
+    """Return what a script finds wrong: screen -> elements; without screens where it finds nothing."""
     found = {}
     for name, size in SCREENS.items():
         page.set_viewport_size(size)
-        found[name] = page.evaluate(CUT_OFF)
-    return {name: cut for name, cut in found.items() if cut}
+        found[name] = page.evaluate(script, argument)
+    return {name: wrong for name, wrong in found.items() if wrong}
 
 
-def test_required_axe_rules_have_run(museum_visitor: Visitor) -> None:
-    look_as_usual(museum_visitor.page)
-    SURFACES["first layer"](museum_visitor, "en")
-    assert run_axe(museum_visitor.page).passed >= REQUIRED_RULES
+def cut_off_in_large_text(page: Page) -> dict[str, list[str]]:
+    browser = page.context.new_cdp_session(page)
+    browser.send("Page.setFontSizes", {"fontSizes": LARGE_TEXT})
+    assert page.evaluate("getComputedStyle(document.documentElement).fontSize") == "32px"
+    found = by_screen(page, CUT_OFF)
+    browser.send("Page.setFontSizes", {"fontSizes": USUAL_TEXT})
+    browser.detach()
+    return found
 
 
-@pytest.mark.parametrize("theme", THEMES)
-def test_answers_look_alike_in_each_theme(museum_visitor: Visitor, theme: str) -> None:
+def cut_off_in_loose_text(page: Page) -> dict[str, list[str]]:
+    adopt_rules(page, LOOSE)
+    return by_screen(page, CUT_OFF)
+
+
+def test_required_axe_rules_run_and_answers_look_alike_in_each_theme(museum_visitor: Visitor) -> None:
     page = museum_visitor.page
     look_as_usual(page)
-    SURFACES["first layer"](museum_visitor, "en")
-    apply_theme(page, theme)
-    refusal, acceptance = (page.evaluate(BUTTON, f".pchoice [value={value}]") for value in ("refuse_all", "accept_all"))
-    assert refusal == acceptance
+    show_surface(museum_visitor, "first layer", "en")
+    assert run_axe(page).passed >= REQUIRED_RULES
+    for theme in THEMES:
+        apply_theme(page, theme)
+        refusal, acceptance = (page.evaluate(BUTTON, f".pchoice [value={it}]") for it in ("refuse_all", "accept_all"))
+        assert refusal == acceptance, theme
