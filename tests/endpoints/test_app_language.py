@@ -7,9 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
-from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
 from cookie_consent.http.options import BY_PATH, AppLanguage, read_language
@@ -71,14 +69,6 @@ def test_language_function_reads_but_cannot_change_the_request() -> None:
     assert given == before
 
 
-def test_path_language_overrides_page_and_browser_language() -> None:
-    visitor = Visitor(install(page_app(), language="path", settings_link=True), HTML)
-    reply = visitor.get("/ja/offices")
-    assert asks_in(reply, "ja")
-    assert f'href="{PREFIX}?language=ja&amp;next=/ja/offices" data-privacy-settings' in reply.text
-    assert asks_in(visitor.get("/offices"), "en")
-
-
 def test_language_priority_is_function_then_page_then_browser() -> None:
     html = PAGE.replace(b'lang="en"', b'lang="ja"')
     for returned, language in (("en", "en"), ("ja", "ja"), (None, "ja"), ("fr", "ja")):
@@ -86,19 +76,6 @@ def test_language_priority_is_function_then_page_then_browser() -> None:
             reply_app(html, "text/html; charset=utf-8"), language=lambda request, returned=returned: returned
         )
         assert asks_in(call(site, headers=HTML), language)
-
-
-def test_language_set_on_request_consent_overrides_function() -> None:
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        scope["state"]["consent"].language = "ja"
-        await page_app()(scope, receive, send)
-
-    assert asks_in(call(install(app, language=lambda request: "en"), headers=HTML), "ja")
-
-
-def test_mounted_app_uses_language_of_its_inner_path() -> None:
-    site = Starlette(routes=[Mount("/shop", install(page_app(), language="path"))])
-    assert asks_in(call(site, path="/shop/ja/x", headers=HTML), "ja")
 
 
 @pytest.mark.logs_an_exception
@@ -142,14 +119,3 @@ def test_language_function_is_called_once_per_page_and_never_for_data() -> None:
     called.clear()
     call(install(reply_app(), language=counted), path="/data", headers=HTML)
     assert called == []
-
-
-def test_settings_page_prefers_language_query_over_app_language() -> None:
-    visitor = visitor_with(lambda request: request.cookies.get("session") or request.cookies.get("undeclared"))
-    for headers, query, language in (
-        ([("cookie", "session=ja")], b"", "ja"),
-        ([("cookie", "session=ja")], b"language=en", "en"),
-        ([("cookie", "undeclared=ja")], b"", "en"),  # the gate withholds the cookie from the function too
-        ([], b"", "en"),
-    ):
-        assert visitor.get(PREFIX, headers, query=query).get("content-language") == language

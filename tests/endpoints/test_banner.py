@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from typing import Any
 
 import pytest
@@ -13,7 +11,6 @@ from tests.support.asgi import (
     PAGE,
     PHONE,
     PREFIX,
-    ROBOT,
     SITE,
     Reply,
     Visitor,
@@ -76,39 +73,6 @@ def test_banner_is_in_language_of_page_or_of_browser(page_language: str, accepte
     assert text_of(policy(), language, "banner_title") in reply.text
 
 
-@pytest.mark.parametrize("method", ["POST", "HEAD", "PUT"])
-def test_response_to_method_other_than_get_has_no_banner(method: str) -> None:
-    assert not has_banner(call(install(page_app()), method, headers=HTML))
-
-
-@pytest.mark.parametrize(
-    ("app", "status"),
-    [
-        (reply_app(PAGE, "text/plain"), 200),
-        (reply_app(b"<p>part of a page</p>", "text/html"), 200),
-        (reply_app(PAGE, "text/html", headers=[("content-encoding", "gzip")]), 200),
-        (reply_app(PAGE, "text/html", headers=[("content-disposition", "attachment")]), 200),
-        (reply_app(b"", "text/html", status=304), 304),
-        (reply_app(PAGE, "application/xhtml+xml"), 200),
-    ],
-)
-def test_partial_or_non_html_response_has_no_banner(app: ASGIApp, status: int) -> None:
-    reply = call(install(app), headers=HTML)
-    assert reply.status == status
-    assert not has_banner(reply)
-
-
-def test_error_page_has_banner() -> None:
-    assert has_banner(call(install(reply_app(PAGE, "text/html", 404)), headers=HTML))
-
-
-@pytest.mark.parametrize("user_agent", [ROBOT, "Mozilla/5.0 (compatible; bingbot/2.0)", "Googlebot/2.1"])
-def test_page_for_robot_has_no_banner_and_is_private(user_agent: str) -> None:
-    reply = call(install(page_app()), headers=[("accept", "text/html"), ("user-agent", user_agent)])
-    assert reply.body == PAGE
-    assert reply.get("cache-control") == "private"
-
-
 def test_signals_covering_every_purpose_suppress_banner() -> None:
     assert has_banner(call(install(page_app()), headers=[*HTML, ("sec-gpc", "1")]))
     assert not has_banner(call(install(page_app()), headers=[*HTML, ("sec-gpc", "1"), ("dnt", "1")]))
@@ -117,11 +81,6 @@ def test_signals_covering_every_purpose_suppress_banner() -> None:
 def test_policy_without_purposes_has_no_banner() -> None:
     text = SITE[: SITE.index("[purposes.analytics]")]
     assert not has_banner(call(install(page_app(), text), headers=HTML))
-
-
-def test_banner_injection_can_be_switched_off() -> None:
-    reply = call(install(page_app(), inject=False), headers=HTML)
-    assert reply.body == PAGE
 
 
 def test_banner_on_service_page_omits_purposes_refused_by_service() -> None:
@@ -157,26 +116,6 @@ def test_page_with_path_like_policy_page_has_banner(path: str) -> None:
     assert has_banner(call(install(page_app(), WITH_POLICY_URL), path="/x/whois/terms", root_path="/x", headers=HTML))
 
 
-def test_policy_url_on_another_site_exempts_no_page() -> None:
-    text = SITE.replace('contact = "', 'policy_url = "https://elsewhere.example/privacy"\ncontact = "')
-    assert has_banner(call(install(page_app(), text), path="/privacy", headers=HTML))
-
-
-def test_request_for_policy_page_keeps_conditional_headers() -> None:
-    seen: list[Scope] = []
-    call(install(recording(seen), WITH_POLICY_URL), path="/whois/terms", headers=[*HTML, ("if-none-match", '"x"')])
-    assert (b"if-none-match", b'"x"') in seen[0]["headers"]
-
-
-def test_banner_carries_state_for_script() -> None:
-    visitor = Visitor(install(page_app()), HTML)
-    visitor.post({"choice": "grant", "purposes": {"media": True}})
-    text = visitor.get().text
-    state = text.partition("data-state=")[2]
-    quoted = state[1 : state.index(state[0], 1)].replace("&#34;", '"').replace("&quot;", '"')
-    assert json.loads(quoted) == {"necessary": True, "analytics": False, "media": True}
-
-
 def test_banner_form_posts_below_mount_path() -> None:
     text = call(install(page_app()), path="/shop/x", root_path="/shop", headers=HTML).text
     (form,) = forms(text)
@@ -207,23 +146,6 @@ def test_layout_option_sets_layout_of_banner(layout: str) -> None:
 
 
 # The nonce of the app's Content-Security-Policy.
-
-_OWN = re.compile(r'<(?:style|script type="module")[^>]*>')
-
-
-def test_cached_banner_gets_nonce_of_each_page() -> None:
-    for nonce in ("first", "second", ""):
-        csp = f"default-src 'nonce-{nonce}'"
-        text = call(_NONCES, headers=[*HTML, ("x-csp", csp)]).text
-        assert {f' nonce="{nonce}"' in tag for tag in _OWN.findall(text)} == {bool(nonce)}
-
-
-async def _with_csp(scope: Scope, receive: Receive, send: Send) -> None:
-    csp = next(value for name, value in scope["headers"] if name == b"x-csp")
-    await page_app(headers=[("content-security-policy", csp)])(scope, receive, send)
-
-
-_NONCES = install(_with_csp)
 
 
 @pytest.mark.parametrize(

@@ -18,10 +18,8 @@ from cookie_consent import ConsentMiddleware, PolicyError
 from cookie_consent.decision.decision import decide
 from cookie_consent.decision.record import State
 from cookie_consent.integrations.jinja import consent_context
-from cookie_consent.ledgers import MemoryLedger
-from cookie_consent.pages.evidence import explain
 from cookie_consent.policy.diff import asks_again, compare, digests, widened
-from tests.support.asgi import PREFIX, SITE, Clock, Reply, Visitor, call, install, page_app, policy, run
+from tests.support.asgi import PREFIX, SITE, Clock, Reply, Visitor, call, install, page_app, policy
 from tests.support.browsers.browser import forms
 from tests.support.policies import KEY, NOW, consent_record
 
@@ -164,19 +162,6 @@ def test_opt_out_page_mentions_gpc_and_allows_later_consent() -> None:
     visitor.post({"choice": "accept_all"})
     assert visitor.state()["purposes"]["ads"]
     assert forms(visitor.get(PATH).text) != []
-
-
-def test_ledger_keeps_text_of_opt_out_page() -> None:
-    ledger = MemoryLedger()
-    visitor = visitor_of_seller(ledger=ledger)
-    visitor.accept()
-    opt_out(visitor)
-    record = visitor.get(f"{PREFIX}/export").json["consent_records"][-1]
-    assert (record["event"], record["surface"], record["refused"]) == ("changed", "opt_out", ["ads"])
-    explained = run(explain(ledger, record))
-    assert explained is not None
-    assert f"<h1>{TITLE}</h1>" in explained.html
-    assert 'value="opt_out"' in explained.html
 
 
 def test_template_can_place_opt_out_link(tmp_path: Any) -> None:

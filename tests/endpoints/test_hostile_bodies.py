@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cookie_consent.ledgers import MemoryLedger
-from tests.support.asgi import PREFIX, SITE, Clock, Reply, Visitor, install, page_app, policy
+from tests.support.asgi import PREFIX, Clock, Reply, Visitor, install, page_app, policy
 from tests.support.examples import examples
 
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
@@ -160,11 +160,6 @@ def test_hostile_answer_never_raises_and_is_recorded_only_if_accepted(
     assert visitor.get(PREFIX, query=b"language=ja").status == 200
 
 
-def records_of(visitor: Visitor) -> list[dict[str, Any]]:
-    records: list[dict[str, Any]] = visitor.get(f"{PREFIX}/export").json["consent_records"]
-    return records
-
-
 @given(answers())
 @pytest.mark.slow
 def test_cross_site_bodies_leave_no_record(site: Site, answer: tuple[str, bytes]) -> None:
@@ -175,9 +170,3 @@ def test_cross_site_bodies_leave_no_record(site: Site, answer: tuple[str, bytes]
             reply = send(visitor, path, *answer, headers)
             assert (reply.status, reply.all("set-cookie")) == (403, [])
     assert site.documents() == before
-
-
-def test_policy_has_the_ids_that_bodies_name() -> None:
-    assert policy(SITE).optional == ("analytics", "media")
-    assert [service.id for service in policy(SITE).services] == ["whois"]
-    assert [feature.id for feature in policy(SITE).features] == ["map"]

@@ -9,13 +9,11 @@ import pytest
 
 from cookie_consent import ConsentMiddleware
 from cookie_consent.ledgers import MemoryLedger
-from cookie_consent.sinks import MemorySink
 from tests.endpoints.test_do_not_sell import SELLS
 from tests.support.asgi import NOW, PHONE, PREFIX, SITE, Clock, Visitor, call, install, page_app, reply_app
 
 LAWS = 'laws = ["eu", "us-optout", "jp-optout", "fr"]\n'
 COUNTRY = "X-Country"
-GPC = ("sec-gpc", "1")
 USE = 'country = "US"\nuse = { en = "Improves maps", ja = "地図の改善等" }\n'
 DATA = 'data = { en = "Address", ja = "アドレス" }\n'
 
@@ -89,24 +87,6 @@ def test_country_that_no_law_covers_is_asked() -> None:
     assert "law" not in state
 
 
-def test_service_that_refuses_a_purpose_refuses_it_under_each_law() -> None:
-    visitor = visitor_in("US", site())
-    assert visitor.get(f"{PREFIX}/state", query=b"page=/whois/x").json["purposes"]["analytics"] is False
-    assert visitor.get(f"{PREFIX}/state", query=b"page=/whois/x").json["law"] == "us-optout"
-
-
-@pytest.mark.parametrize("name", ["gpc", "dnt"])
-def test_signal_refuses_first_where_the_law_is_one_of_opting_out(name: str) -> None:
-    visitor = visitor_in("US", site(SELLS), ("sec-gpc" if name == "gpc" else "dnt", "1"))
-    purposes = visitor.state()["purposes"]
-    assert purposes == {
-        "necessary": True,
-        "analytics": name == "gpc",
-        "media": name == "dnt",
-        "ads": name == "dnt",
-    }
-
-
 def test_pages_offer_to_opt_out_of_a_sale() -> None:
     visitor = visitor_in("US", site(SELLS))
     assert "Do Not Sell or Share My Personal Information" in visitor.get().text
@@ -115,13 +95,6 @@ def test_pages_offer_to_opt_out_of_a_sale() -> None:
     there = moved(visitor, "DE").state()
     assert there["purposes"] == {"necessary": True, "analytics": False, "media": False, "ads": False}
     assert there["should_ask"]
-
-
-def test_answer_holds_under_each_law() -> None:
-    visitor = visitor_in("DE", site())
-    visitor.save(media=True)
-    for country in ("DE", "US", "JP"):
-        assert moved(visitor, country).state()["purposes"] == {"necessary": True, "analytics": False, "media": True}
 
 
 def test_box_that_was_ticked_already_grants_nothing() -> None:
@@ -150,41 +123,6 @@ def test_boxes_left_as_they_were_answer_nothing() -> None:
     reply = visitor.save(analytics=True, media=True)
     assert (reply.status, reply.json["status"], reply.set_cookies) == (200, "unknown", {})
     assert visitor.get(f"{PREFIX}/export").json["consent_records"] == []
-
-
-def test_visit_is_traced_until_refused() -> None:
-    log = MemorySink()
-    visitor = visitor_in("US", site(access_log=log))
-    visitor.get("/one")
-    visitor.get("/two")
-    one, two = log.records
-    assert one["visitor.id"] == two["visitor.id"]
-    assert one["consent.policy"] == visitor.state()["policy"]
-    visitor.post({"name": "download", "path": "/one"}, path=f"{PREFIX}/events")
-    assert log.records[-1]["event.name"] == "download"
-    visitor.refuse()
-    count = len(log.records)
-    visitor.get("/three")
-    assert visitor.post({"name": "download", "path": "/one"}, path=f"{PREFIX}/events").status == 403
-    assert len(log.records) == count
-    assert visitor_in("DE", site(access_log=log)).get().status == 200
-    assert len(log.records) == count
-
-
-def test_settings_speak_of_no_consent_that_has_ended_where_nobody_gave_one() -> None:
-    visitor = visitor_in("US", site(access_log=MemorySink()))
-    visitor.get()
-    visitor.refuse()
-    html = visitor.get(PREFIX).text
-    assert "Access records of your visits, by an identifier" in html
-    assert "before your consent ended" not in html
-
-
-def test_unreadable_answer_may_have_been_a_refusal() -> None:
-    visitor = visitor_in("US", site())
-    visitor.refuse()
-    visitor.jar["__Host-consent"] += "x"
-    assert visitor.state()["purposes"] == {"necessary": True, "analytics": False, "media": False}
 
 
 def test_response_varies_on_the_country() -> None:
@@ -256,23 +194,3 @@ def test_site_whose_laws_do_not_ask_has_no_such_page() -> None:
     visitor = visitor_in("JP", site(lines='laws = ["eu"]\n'))
     assert visitor.get(TRANSMISSION).status == 404
     assert TRANSMISSION not in visitor.get(PREFIX).text
-
-
-@pytest.mark.parametrize(("country", "recorded"), [("jp", "JP"), ("CA-QC", "CA"), ("", None), ("XX", None)])
-def test_access_record_says_the_country_where_it_is_known(country: str, recorded: str | None) -> None:
-    log = MemorySink()
-    visitor = visitor_in(country, site(access_log=log))
-    visitor.accept()
-    visitor.get("/page")
-    assert [record.get("client.geo.country.iso_code") for record in log.records] == [recorded]
-
-
-@pytest.mark.parametrize("lines", [LAWS, 'laws = ["eu"]\n'])
-def test_visitors_read_that_the_country_is_recorded(lines: str) -> None:
-    visitor = Visitor(site(lines=lines))
-    text = visitor.get(PREFIX, query=b"language=en").text
-    assert ("The country that your IP address belongs to" in text) == (lines == LAWS)
-    visitor.accept()
-    receipt = visitor.get(f"{PREFIX}/receipt").json
-    kinds = [item["pii_type"] for purpose in receipt["purposes"] for item in purpose["pii_information"]]
-    assert ("client.geo.country.iso_code" in kinds) == (lines == LAWS)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 import pytest
 
 from cookie_consent.ledgers import MemoryLedger
-from cookie_consent.pages.evidence import explain
-from tests.support.asgi import PREFIX, SITE, Visitor, install, page_app, run
+from tests.support.asgi import PREFIX, SITE, Visitor, install, page_app
 from tests.support.browsers.browser import Form, forms
 
 HTML = [("accept", "text/html")]
@@ -139,25 +137,6 @@ def test_question_names_the_feature_that_its_answer_switches() -> None:
         visitor.save(analytics=True, media=maps)
         visitor.app = install(page_app(), wider)
         assert ("Off if you refuse: Map of offices." in visitor.get().text) is maps
-
-
-def after_accepting_and_change(ledger: MemoryLedger) -> Visitor:
-    return after_change(ledger=ledger, analytics=True, media=True)
-
-
-@pytest.mark.parametrize("earlier", [after_accepting_and_change, after_card])
-def test_record_holds_the_question_that_was_asked(earlier: Callable[[MemoryLedger], Visitor]) -> None:
-    ledger = MemoryLedger()
-    visitor = earlier(ledger)
-    _, form = question(visitor)
-    visitor.send_form(form.pressed("refuse_all"))
-    record = visitor.get(f"{PREFIX}/export").json["consent_records"][-1]
-    assert (record["granted"], record["refused"]) == (["media"], ["analytics"])
-    explained = run(explain(ledger, record))
-    assert explained is not None
-    found = QUESTION.search(explained.html)
-    assert found
-    assert found[1] == STATISTICS
 
 
 def test_question_without_anything_to_ask_is_none() -> None:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterator
 from html import escape, unescape
-from pathlib import Path
 from typing import Any
 
-import anyio
-import html5lib
 import pytest
-from anyio.lowlevel import checkpoint
-from starlette.types import Message
 
 from cookie_consent import ConsentMiddleware
+from cookie_consent.endpoints.own_data import LARGEST_CHUNK
 from cookie_consent.ledgers import Entry, Ledger, MemoryLedger
 from cookie_consent.ledgers.glossary import ACCESS_RECORD, CONSENT_RECORD
 from cookie_consent.sinks import MemorySink
@@ -32,7 +27,6 @@ from tests.support.asgi import (
     install,
     policy,
     run,
-    scope,
 )
 from tests.support.browsers.browser import forms
 from tests.support.faulty_ledger import FaultyLedger
@@ -171,25 +165,6 @@ def test_record_keeps_its_retention_when_policy_changes(ledger: Ledger) -> None:
     assert own_records(visitor)[0]["keep_until"] == "2025-12-26T15:06:40Z"
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
-        [("sec-fetch-site", "cross-site")],
-        [("sec-fetch-site", "same-site")],
-        [("origin", "https://evil.example")],
-        [("origin", "null")],
-        [],
-    ],
-)
-def test_cross_site_post_cannot_erase(headers: Fields) -> None:
-    sink, ledger = MemorySink(), MemoryLedger()
-    visitor = traced_visitor(access_log=sink, ledger=ledger)
-    before = len(sink.records)
-    reply = visitor.request("POST", ERASE, [("content-type", "application/json"), *headers], b"{}")
-    assert (reply.status, reply.all("set-cookie")) == (403, [])
-    assert (len(sink.records), len(ledger.kept)) == (before, 1)
-
-
 # The receipt.
 
 
@@ -286,13 +261,6 @@ def test_address_on_receipt_includes_only_valid_host(host: str, address: str) ->
     assert visitor.get(RECEIPT, host=host).json["withdraw_at"] == address
 
 
-def test_address_on_receipt_includes_mount_path() -> None:
-    app = install()
-    visitor = visitor_with_answers(app)
-    reply = visitor.get(f"/shop{RECEIPT}", root_path="/shop")
-    assert reply.json["withdraw_at"] == f"https://site.example/shop{PREFIX}"
-
-
 # The export.
 
 
@@ -322,6 +290,16 @@ def test_export_explains_each_field() -> None:
             assert record.keys() <= meanings[kind].keys()
 
 
+def test_long_export_is_sent_in_pieces() -> None:
+    class Long(MemorySink):
+        def read(self, visitor_id: str) -> Iterator[dict[str, Any]]:
+            yield from ({"visitor.id": visitor_id, "url.path": f"/{number}"} for number in range(2000))
+
+    reply = traced_visitor(access_log=Long()).get(EXPORT)
+    assert len(reply.json["access_records"]) == 2000
+    assert max(map(len, reply.chunks)) == LARGEST_CHUNK
+
+
 def test_export_contains_nothing_of_other_visitors() -> None:
     first = traced_visitor()
     other = Visitor(first.app, BROWSER)
@@ -340,14 +318,6 @@ def test_export_is_empty_where_nothing_is_kept() -> None:
     later = Visitor(install(ledger=MemoryLedger()))
     later.jar = without_id.jar
     assert own_records(later) == []
-
-
-@pytest.mark.slow
-def test_export_and_erasure_work_on_access_log_file(tmp_path: Path) -> None:
-    visitor = traced_visitor(access_log=tmp_path / "access.jsonl")
-    assert [record["url.path"] for record in visitor.get(EXPORT).json["access_records"]] == ["/one", "/two"]
-    assert visitor.post({}, [WANTS_JSON], path=ERASE).json["erased"] == 2
-    assert (tmp_path / "access.jsonl").read_text().strip() == ""
 
 
 # Erasure.
@@ -483,35 +453,6 @@ def test_erasure_where_nothing_is_kept_sets_no_cookie() -> None:
 # Forged cookies.
 
 
-def forgeries(token: str) -> Iterator[str]:
-    consent_id = token.split("~")[5]
-    yield from (token[:-1], token + "A", f'"{token}"', token.swapcase(), token.partition(".")[0], consent_id, "")
-    yield token.replace(consent_id, "A" * len(consent_id))
-    yield token[:20] + ("A" if token[20] != "A" else "B") + token[21:]
-
-
-@pytest.mark.slow
-def test_forged_cookies_show_and_change_nothing(ledger: Ledger) -> None:
-    sink = MemorySink()
-    visitor = traced_visitor(access_log=sink, ledger=ledger)
-    records = own_records(visitor)
-    record, secret = records[0]["record_id"], [records[0]["consent_id"], visitor.get(EXPORT).json["visitor_id"]]
-    consent, pseudonym = visitor.jar["__Host-consent"], visitor.jar["__Host-visitor"]
-    forged = [{"__Host-consent": token} for token in forgeries(consent)]
-    forged += [{"__Host-visitor": token} for token in (pseudonym[:-1], pseudonym + "A", pseudonym.partition(".")[0])]
-    forged += [{"consent": consent, "visitor": pseudonym}, {"__Host-consent": pseudonym, "__Host-visitor": consent}]
-    for jar in forged:
-        other = Visitor(visitor.app)
-        other.jar = dict(jar)
-        for path in (*READ_PATHS, PREFIX):
-            reply = other.get(path, query=f"record={record}".encode())
-            assert reply.status in (200, 404)
-            assert not [value for value in (*secret, record, "/one") if value in reply.text], (path, jar)
-        assert other.post({}, [WANTS_JSON], path=ERASE).json["erased"] == 0
-    assert own_records(visitor) == records
-    assert len(sink.records) == 2
-
-
 def test_cookie_signed_with_other_key_shows_nothing() -> None:
     ledger = MemoryLedger()
     visitor = visitor_with_answers(install(ledger=ledger))
@@ -525,60 +466,34 @@ def test_cookie_signed_with_other_key_shows_nothing() -> None:
 # The limit.
 
 
-def status_of(visitor: Visitor, path: str) -> int:
-    return visitor.post({}, path=path).status if path == ERASE else visitor.get(path).status
-
-
-@pytest.mark.slow
-def test_own_data_limit_is_per_visitor() -> None:
+def test_own_data_limit_is_per_visitor_and_for_own_data_alone() -> None:
     clock = Clock()
-    app = install(ledger=MemoryLedger(), clock=clock)
-    visitor, other = visitor_with_answers(app), visitor_with_answers(app)
-    statuses = [status_of(visitor, path) for path in itertools.islice(itertools.cycle([*READ_PATHS, ERASE]), 60)]
-    assert 429 not in statuses
+    app = install(ledger=MemoryLedger(), access_log=MemorySink(), clock=clock)
+    app._site.limits["own data"].most = 3
+    visitor, other = (visitor_with_answers(app, headers=[("accept-language", "ja")]) for _ in range(2))
+    paths = (*READ_PATHS, ERASE)
+    assert [status_of(visitor, path) for path in paths] == [200, 200, 303]
     clock.forward(seconds=10.5)
-    for path in (*READ_PATHS, ERASE):
-        assert status_of(visitor, path) == 429
-        assert status_of(other, path) != 429
+    assert [status_of(visitor, path) for path in paths] == [429] * 3
+    assert [status_of(other, path) for path in paths] == [200, 200, 303]
     reply = visitor.get(EXPORT)
     assert (reply.get("retry-after"), reply.get("content-type")) == ("590", "application/problem+json")
-    assert "60 requests in 600 seconds" in reply.json["detail"]
-    clock.forward(seconds=589)
-    assert visitor.get(EXPORT).get("retry-after") == "1"
-    clock.forward(seconds=1)
+    assert "3 requests in 600 seconds" in reply.json["detail"]
+    assert words("error_too_many", "ja") in visitor.get(EXPORT, [HTML]).text
+    assert (visitor.get(PREFIX).status, visitor.refuse().status) == (200, 200)
+    assert {call(app, path=EXPORT).status for _ in range(5)} == {200}, "without a cookie there is nothing to read"
+    clock.forward(seconds=590)
     assert visitor.get(EXPORT).status == 200
 
 
-def test_own_data_limit_is_explained_on_a_page() -> None:
-    visitor = visitor_with_answers(install(ledger=MemoryLedger()), headers=[("accept-language", "ja")])
-    for _ in range(60):
-        visitor.get(EXPORT)
-    reply = visitor.get(EXPORT, [HTML])
-    assert (reply.status, words("error_too_many", "ja") in reply.text) == (429, True)
-    assert reply.get("retry-after")
-
-
-@pytest.mark.slow
-def test_own_data_limit_exempts_settings_and_answers() -> None:
-    visitor = visitor_with_answers(install(ledger=MemoryLedger()))
-    for _ in range(61):
-        assert visitor.get(EXPORT).status in (200, 429)
-    assert visitor.get(PREFIX).status == 200
-    assert visitor.refuse().status == 200
-    assert visitor.state()["status"] == "refused"
-
-
-@pytest.mark.slow
-def test_own_data_limit_needs_a_cookie() -> None:
-    app = install(ledger=MemoryLedger(), access_log=MemorySink())
-    assert {call(app, path=EXPORT).status for _ in range(70)} == {200}
-
-
-@pytest.mark.slow
 def test_own_data_limit_uses_visitor_id_without_consent_id() -> None:
     visitor = traced_visitor(ledger=None)
-    assert [visitor.get(EXPORT).status for _ in range(61)] == [200] * 60 + [429]
-    assert traced_visitor(ledger=None).get(EXPORT).status == 200
+    visitor.app._site.limits["own data"].most = 1  # type: ignore[attr-defined]
+    assert [visitor.get(EXPORT).status for _ in range(2)] == [200, 429]
+
+
+def status_of(visitor: Visitor, path: str) -> int:
+    return visitor.post({}, path=path).status if path == ERASE else visitor.get(path).status
 
 
 # Stores that are down.
@@ -614,46 +529,6 @@ def test_settings_page_works_while_ledger_is_down_and_own_data_gets_503() -> Non
     assert visitor.get(EXPORT).status == 200
 
 
-class LongAccessLog(MemorySink):
-    """A sink with many records of each visitor."""
-
-    def read(self, visitor_id: str) -> Iterator[dict[str, Any]]:
-        yield from ({"visitor.id": visitor_id, "url.path": f"/{number}"} for number in range(20_000))
-
-
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
-@pytest.mark.slow
-def test_long_export_does_not_block_the_event_loop(backend: str) -> None:
-    visitor = traced_visitor(access_log=LongAccessLog())
-    turns, sent = 0, list[tuple[int, int]]()
-
-    async def others() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await checkpoint()
-
-    async def send(message: Message) -> None:
-        sent.append((len(message.get("body", b"")), turns))
-
-    async def receive() -> Message:
-        await anyio.sleep_forever()
-        raise AssertionError("the client stays")
-
-    async def export() -> None:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(others)
-            await visitor.app(scope(path=EXPORT, headers=[*BROWSER, ("cookie", visitor.cookies)]), receive, send)
-            tasks.cancel_scope.cancel()
-
-    anyio.run(export, backend=backend)
-    sizes = [size for size, _ in sent]
-    assert sum(sizes) > 1_000_000
-    assert max(sizes) <= 64 * 1024
-    # trio shuffles waiting tasks: only after two chunks is it certain that each task had a turn.
-    assert all(before < after for (_, before), (_, after) in itertools.pairwise(sent[1::2]))
-
-
 def test_export_gets_503_if_access_log_is_unreadable(caplog: pytest.LogCaptureFixture) -> None:
     reply = traced_visitor(access_log=UnreadableAccessLog()).get(EXPORT)
     assert (reply.status, reply.get("content-type")) == (503, "application/problem+json")
@@ -668,23 +543,3 @@ def test_failed_erasure_keeps_visitor_id() -> None:
 
 
 # HTML and HEAD.
-
-
-@pytest.mark.parametrize("language", ["en", "ja"])
-def test_settings_page_is_valid_html_without_external_content(language: str) -> None:
-    visitor = visitor_with_answers(install(ledger=MemoryLedger()))
-    reply = visitor.get(PREFIX, query=f"language={language}".encode())
-    html5lib.HTMLParser(strict=True).parse(reply.text)
-    assert "default-src 'none'" in reply.get("content-security-policy")
-    assert (reply.get("cache-control"), reply.get("content-language")) == ("no-store", language)
-    assert "<script" not in reply.text
-    assert not re.search(r"\{\w+\}", reply.text)
-
-
-@pytest.mark.parametrize("path", [*READ_PATHS, PREFIX])
-def test_head_of_own_data_has_headers_of_get_without_body(path: str) -> None:
-    visitor = visitor_with_answers(install(ledger=MemoryLedger(), clock=Clock()))
-    query = f"record={own_records(visitor)[0]['record_id']}".encode()
-    whole, head = visitor.get(path, query=query), visitor.request("HEAD", path, query=query)
-    assert (head.status, head.body) == (200, b"")
-    assert head.headers == whole.headers

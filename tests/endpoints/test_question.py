@@ -12,10 +12,8 @@ import pytest
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 from starlette.routing import Mount
-from starlette.types import ASGIApp
 
 from tests.support.asgi import (
-    PAGE,
     PHONE,
     PREFIX,
     SITE,
@@ -25,7 +23,6 @@ from tests.support.asgi import (
     install,
     page_app,
     policy,
-    reply_app,
     without_form_ids,
 )
 from tests.support.browsers.browser import forms
@@ -195,36 +192,3 @@ VISITORS: dict[str, Callable[[Visitor], object]] = {
     "granted": lambda visitor: visitor.accept(),
     "some granted": lambda visitor: visitor.save(media=True),
 }
-
-
-@pytest.mark.parametrize("cache", ["", "public, max-age=60"])
-@pytest.mark.parametrize(
-    "app",
-    [
-        lambda headers: page_app(headers=headers, sets=["session=1"]),
-        lambda headers: reply_app([b"<!doctype html>", PAGE[15:]], "text/html", headers=headers),
-        lambda headers: reply_app(b"<p>part</p>", "text/html", headers=headers),
-    ],
-)
-def test_page_without_injection_is_identical_for_all_visitors(
-    app: Callable[[list[tuple[str, str]]], ASGIApp], cache: str
-) -> None:
-    headers = [("etag", '"1"'), ("accept-ranges", "bytes"), *([("cache-control", cache)] if cache else [])]
-    site = app(headers)
-    plain = call(site, headers=HTML)
-    for prepare in VISITORS.values():
-        for more in ([], [("sec-gpc", "1")], [("accept-language", "ja")]):
-            visitor = Visitor(install(site, inject=False, settings_link=True), [*HTML, *more])
-            prepare(visitor)
-            reply = visitor.get("/there")
-            assert (reply.status, reply.headers, reply.body) == (plain.status, plain.headers, plain.body)
-            assert (reply.get("vary"), reply.get("cache-control")) == ("", cache)
-
-
-def test_state_endpoint_tells_cached_page_current_consent() -> None:
-    visitor = Visitor(install(page_app(), inject=False))
-    for prepare, status in zip(VISITORS.values(), ("unknown", "refused", "granted", "partial"), strict=True):
-        prepare(visitor)
-        state = visitor.get(f"{PREFIX}/state", query=b"page=/there")
-        assert (state.json["status"], state.get("cache-control")) == (status, "no-store")
-    assert question(visitor, "again").status == 200

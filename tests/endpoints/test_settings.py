@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +17,13 @@ from tests.support.policies import text_of
 # The settings page.
 
 
-def test_settings_page_shows_whole_policy_without_script() -> None:
-    reply = call(install(access_log=MemorySink()), path=PREFIX, headers=[("accept", "text/html")])
-    assert reply.get("content-type") == "text/html; charset=utf-8"
-    for text in (
-        *("Access tracing", "We count visits.", "30 days", "Maps and videos", "_ga*", "player", "session"),
-        *("__Host-consent", "__Host-visitor", "Maps Inc.", "IP address", "Map of offices", "privacy@site.example"),
-        *("Test Registry Ltd.", policy().version, 'value="accept_all"', 'value="refuse_all"', 'value="save"'),
-        *(text_of(policy(), "en", "status_unknown"), text_of(policy(), "en", "no_changes"), "/whois/terms"),
-    ):
-        assert text in reply.text, text
+def test_settings_page_is_strict_and_lists_the_cookies_that_the_site_needs() -> None:
+    reply = call(install(access_log=MemorySink()), path=PREFIX)
     assert "<script" not in reply.text
-    assert "default-src 'none'" in reply.get("content-security-policy")
-    assert "script-src" not in reply.get("content-security-policy")
-    assert reply.get("referrer-policy") == "same-origin"
-    assert reply.all("set-cookie") == []
-
-
-def test_settings_page_lists_no_visitor_id_where_no_log_needs_one() -> None:
+    policy_of_page = reply.get("content-security-policy")
+    assert ("default-src 'none'" in policy_of_page, "script-src" in policy_of_page) == (True, False)
+    assert (reply.get("referrer-policy"), reply.all("set-cookie")) == ("same-origin", [])
+    assert "__Host-visitor" in reply.text
     assert "__Host-visitor" not in call(install(), path=PREFIX).text
 
 
@@ -47,24 +35,6 @@ def test_settings_page_shows_saved_answer() -> None:
     assert 'value="media" checked' in text
     assert 'value="analytics" checked' not in text
     assert '<time datetime="2025-12-16">' in text
-
-
-@pytest.mark.parametrize(
-    ("query", "accepted", "language"),
-    [
-        (b"", "", "en"),
-        (b"", "ja", "ja"),
-        (b"", "fr, ja;q=0.1", "ja"),
-        (b"language=ja", "en", "ja"),
-        (b"language=fr", "ja", "ja"),
-        (b"language=%ff&language=", "", "en"),
-    ],
-)
-def test_settings_page_is_in_requested_language(query: bytes, accepted: str, language: str) -> None:
-    reply = call(install(), path=PREFIX, query=query, headers=[("accept-language", accepted)])
-    assert f'<html lang="{language}"' in reply.text
-    assert reply.get("content-language") == language
-    assert "Accept-Language" in reply.get("vary")
 
 
 def test_settings_page_links_back_only_within_the_site() -> None:
@@ -120,11 +90,6 @@ def test_failing_ledger_hides_only_earlier_policies() -> None:
     assert call(app, path=f"{PREFIX}/policy").status == 200
     assert call(app, path=f"{PREFIX}/policy/{policy().version}").status == 200
     assert call(app, path=f"{PREFIX}/policy/0123456789abcdef").status == 503
-
-
-@pytest.mark.slow
-def test_hanging_ledger_times_out_with_503() -> None:
-    assert call(install(ledger=FaultyLedger(asyncio.Event().wait, {"policy"})), path=f"{PREFIX}/policy/x").status == 503
 
 
 # The policy.
