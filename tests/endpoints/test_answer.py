@@ -255,8 +255,10 @@ def test_new_visitor_id_keeps_referrer_if_the_page_is_loaded_again(
 ) -> None:
     app = install(access_log=MemorySink(), clock=Clock())
     visitor = Visitor(app)
-    send = visitor.send_form if isinstance(body, str) else visitor.post
-    send(body, query=query)  # type: ignore[operator]
+    if isinstance(body, str):
+        visitor.send_form(body, query=query)
+    else:
+        visitor.post(body, query=query)
     found = app._site.own_cookies.read_visitor(visitor.cookies.encode(), NOW, HTTPS)
     assert found is not None
     assert found.referrer == referrer

@@ -193,7 +193,7 @@ def test_kept_text_is_what_was_shown(
 def test_kept_text_has_notice_of_changed_policy_and_mount_path() -> None:
     ledger = MemoryLedger()
     visitor = Visitor(install(site(), ledger=ledger), JAPANESE)
-    where = {"path": f"/shop{PREFIX}", "root_path": "/shop"}
+    where: dict[str, Any] = {"path": f"/shop{PREFIX}", "root_path": "/shop"}
     reply = visitor.send_form("choice=accept_all&policy=0000000000000000&surface=settings&language=ja", **where)
     assert reply.status == 409
     visitor.send_form(form_of(reply.text, "settings").pressed("accept_all"), **where)

@@ -225,7 +225,8 @@ def answered(choice: str) -> tuple[str, str]:
         ([HTML], FRAMED, {"options": LOG}, PRIVATE),
         ([], [], {"options": LOG, "status": 304}, COUNTED),
         ([JSON], [], {"options": LOG, "status": 304}, {}),
-        ([HTML], [], {"options": LOG, "status": 302}, {}),
+        ([HTML], [], {"options": LOG, "status": 300}, {}),
+        ([HTML], [], {"options": LOG, "status": 399}, {}),
         ([HTML], [], {"options": LOG, "method": "POST"}, {"vary": COOKIE, "cache": "private"}),
         (
             [HTML],

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from tests.support.asgi import Visitor, drive, install, run, scope
+from cookie_consent.sinks import MemorySink
+from tests.support.asgi import PHONE, Visitor, drive, install, page_app, run, scope
 
 HTML = (b"content-type", b"text/html; charset=utf-8")
 BROWSER = [("accept", "text/html"), ("user-agent", "Mozilla/5.0")]
@@ -150,4 +151,48 @@ def test_names_of_fields_are_in_lowercase_only_where_something_changes() -> None
     assert untouched == written
     assert [(name, value) for name, value in changed if name != b"vary"][:2] == [
         (name.lower(), value) for name, value in written
+    ]
+
+
+def test_blocked_cookies_of_trailers_do_not_pass() -> None:
+    trailers = {"type": "http.response.trailers", "headers": [(b"Set-Cookie", b"_ga=1"), (b"x-a", b"1")]}
+    sent = pass_through([begin(trailers=True), body(b"<body>"), trailers])
+    assert sent[-1] == {**trailers, "headers": [(b"x-a", b"1")]}
+
+
+def counts_of(sink: MemorySink) -> set[str]:
+    """Return what was counted since the last call: name, detail, language."""
+    parts = [(count["count.name"], count.get("count.detail"), count.get("consent.language")) for count in sink.counts]
+    sink.counts.clear()
+    return {" ".join(filter(None, part)) for part in parts if "policy" not in part[0]}
+
+
+def test_page_is_counted_and_recorded_by_what_its_plan_says() -> None:
+    sink = MemorySink()
+    app = install(page_app(), access_log=sink)
+    visitor = Visitor(app, [("accept", "text/html"), ("user-agent", PHONE)])
+    log = app._site.access_log
+    assert log is not None
+    visitor.get("/offices/tokyo")
+    log.counts.flush()
+    asked = {"asked_by_purpose analytics", "asked_by_purpose media", "asked_by_prefix /offices"}
+    first = {"asked_first en", "asked_first_by_device mobile", "asked_first_by_prefix /offices"}
+    assert counts_of(sink) == {"views", "asked en", "asked_by_device mobile", *asked, *first}
+    visitor.post({"choice": "grant", "purposes": {"analytics": True}})
+    log.counts.flush()
+    sink.counts.clear()
+    visitor.get("/offices/tokyo", [("referer", "https://site.example/"), ("sec-fetch-site", "same-origin")])
+    log.counts.flush()
+    # The user agent of who has answered is not read for the count.
+    assert counts_of(sink) == {
+        "views",
+        "views_recorded",
+        "asked en",
+        "asked_by_purpose media",
+        "asked_by_prefix /offices",
+    }
+    visitor.get("/file", [("sec-fetch-dest", "image")])
+    assert [(record["url.path"], record["record.kind"]) for record in sink.records] == [
+        ("/offices/tokyo", "view"),
+        ("/file", "request"),
     ]
