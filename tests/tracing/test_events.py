@@ -86,7 +86,6 @@ def test_event_is_recorded_for_its_visitor() -> None:
     assert (reply.status, reply.body, reply.all("set-cookie")) == (204, b"", [])
     (event,) = visitor.events
     visit = visitor.sink.records[0]
-    assert visit["record.kind"] != "event"
     same = ("visitor.id", "client.address", "user_agent.name", "user_agent.device", "consent.policy", "server.address")
     assert {key: event[key] for key in same} == {key: visit[key] for key in same}
     assert event["log.record.uid"] != visit["log.record.uid"]
@@ -97,21 +96,15 @@ def test_event_is_recorded_for_its_visitor() -> None:
     assert not event.keys() & {"http.request.method", "http.response.status_code", "duration_ms", "consent.purpose"}
 
 
-def test_event_from_beacon_as_text_is_accepted(visitor: EventVisitor) -> None:
-    body = json.dumps({"name": "page_leave", "path": "/", "duration_ms": 1500}).encode()
-    assert visitor.request("POST", EVENTS, [BEACON, OWN], body).status == 204
-    assert (visitor.events[0]["event.name"], visitor.events[0]["duration_ms"]) == ("page_leave", 1500)
-
-
 def test_event_with_own_purpose_needs_that_purpose_too() -> None:
     visitor = EventVisitor()
     visitor.save(analytics=True, media=False)
-    for_media = {"name": "played", "path": "/videos", "purpose": "media"}
+    for_media = {"name": "played", "path": "/videos", "purpose": "media", "duration_ms": 1500}
     assert_refused(visitor.send_event(for_media), 403, "'media'")
     assert visitor.events == []
     visitor.save(analytics=True, media=True)
     assert visitor.send_event(for_media).status == 204
-    assert visitor.events[0]["consent.purpose"] == "media"
+    assert (visitor.events[0]["consent.purpose"], visitor.events[0]["duration_ms"]) == ("media", 1500)
     visitor.save(analytics=False, media=True)
     assert_refused(visitor.send_event(for_media), 403)
     assert len(visitor.events) == 1
@@ -123,16 +116,6 @@ def test_event_without_visitor_cookie_sets_a_new_one(visitor: EventVisitor) -> N
     assert visitor.jar["__Host-visitor"] != old
     visitor.get("/")
     assert len({record["visitor.id"] for record in visitor.sink.records}) == 1
-
-
-def test_event_is_accepted_when_the_sink_fails() -> None:
-    class Full(MemorySink):
-        def write(self, line: bytes) -> None:
-            raise OSError("no space left")
-
-    visitor = EventVisitor(access_log=Full())
-    visitor.accept()
-    assert visitor.send_event().status == 204
 
 
 # Who may send events.
@@ -152,47 +135,40 @@ def test_event_without_consent_is_refused() -> None:
     assert len(visitor.events) == 1
 
 
-def test_event_with_refusing_signal_is_refused(visitor: EventVisitor) -> None:
-    assert_refused(visitor.send_event(headers=[("dnt", "1")]), 403)
-    assert visitor.events == []
-
-
-@pytest.mark.parametrize("path", ["/whois", "/whois/", "/whois/a", "/%77hois/a", "/whois%2Fa"])
-def test_event_for_service_without_tracing_is_refused(visitor: EventVisitor, path: str) -> None:
-    assert_refused(visitor.send_event({"name": "x", "path": path}), 403)
+@pytest.mark.parametrize(
+    ("path", "status", "detail"),
+    [
+        *((path, 403, "tracing") for path in ("/whois", "/whois/", "/whois/a", "/%77hois/a", "/whois%2Fa")),
+        *((path, 400, "not traced") for path in (PREFIX, f"{PREFIX}/", f"{PREFIX}/requests")),
+        *((path, 400, '"path"') for path in ("/a/../whois", "/a/%2e%2E/whois", "/./whois", "//whois", "/\\whois")),
+    ],
+)
+def test_event_is_refused_for_path(visitor: EventVisitor, path: str, status: int, detail: str) -> None:
+    assert_refused(visitor.send_event({"name": "x", "path": path}), status, detail)
     assert visitor.events == []
     assert visitor.send_event({"name": "x", "path": "/whoiswho"}).status == 204
 
 
-@pytest.mark.parametrize("path", ["/a/../whois", "/a/%2e%2E/whois", "/./whois", "//whois", "/\\whois", "/%2E/whois"])
-def test_event_path_that_is_not_normalised_is_refused(visitor: EventVisitor, path: str) -> None:
-    assert_refused(visitor.send_event({"name": "x", "path": path}), 400, '"path"')
-
-
-@pytest.mark.parametrize("path", [PREFIX, f"{PREFIX}/", f"{PREFIX}/requests"])
-def test_event_for_own_endpoints_is_refused(visitor: EventVisitor, path: str) -> None:
-    assert_refused(visitor.send_event({"name": "x", "path": path}), 400, "not traced")
-
-
 @pytest.mark.parametrize(
-    "header", [("user-agent", ROBOT), ("sec-purpose", "prefetch;prerender"), ("purpose", "prefetch")]
+    ("headers", "detail"),
+    [
+        ([OWN, ("dnt", "1")], "does not allow tracing"),
+        ([OWN, ("user-agent", ROBOT)], "Robots"),
+        ([OWN, ("sec-purpose", "prefetch;prerender")], "Robots"),
+        ([OWN, ("purpose", "prefetch")], "Robots"),
+        ([("sec-fetch-site", "cross-site")], "own pages"),
+        ([("origin", "https://other.example")], "own pages"),
+        ([], "own pages"),
+    ],
 )
-def test_event_from_robot_or_prefetched_page_is_refused(header: tuple[str, str]) -> None:
-    visitor = EventVisitor()
-    visitor.accept()
-    visitor.headers = [header]
-    assert_refused(visitor.send_event(), 403, "Robots")
-    assert visitor.events == []
-
-
-@pytest.mark.parametrize("headers", [[("sec-fetch-site", "cross-site")], [("origin", "https://other.example")], []])
-def test_event_from_other_site_is_refused(visitor: EventVisitor, headers: Fields) -> None:
+def test_event_is_refused_from(visitor: EventVisitor, headers: Fields, detail: str) -> None:
     body = json.dumps(DOWNLOAD).encode()
-    assert_refused(visitor.request("POST", EVENTS, [BEACON, *headers], body), 403, "own pages")
+    if ("user-agent", ROBOT) in headers:
+        visitor.headers = []
+    assert_refused(visitor.request("POST", EVENTS, [BEACON, *headers], body), 403, detail)
     assert visitor.events == []
 
 
-@pytest.mark.slow
 def test_events_are_limited_per_visitor_and_minute() -> None:
     clock = Clock()
     visitor = EventVisitor(clock=clock)
@@ -248,26 +224,24 @@ WRONG: dict[str, list[Any]] = {
 
 
 @pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in WRONG.items() for value in values])
-def test_invalid_event_field_is_refused_with_advice(visitor: EventVisitor, key: str, value: Any) -> None:
-    assert_refused(visitor.send_event({**DOWNLOAD, key: value}), 400, f'"{key}": Write ')
-    assert visitor.events == []
+def test_invalid_event_field_is_refused_with_advice(key: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f'^"{key}": Write '):
+        read_event({**DOWNLOAD, key: value})
 
 
 @pytest.mark.parametrize(
     ("body", "detail"),
     [
-        (b"", "JSON"),
         (b"{", "JSON"),
         (b"\xff", "JSON"),
         (b"[" * 4000, "JSON"),
         (b"[]", "JSON object"),
-        (b'"x"', "JSON object"),
         (b'{"name": "x", "name": "y", "path": "/"}', "each key once"),
         (b'{"path": "/"}', '"name" is missing: Write '),
         (b'{"name": "x"}', '"path" is missing: Write '),
         (b'{"name": "x", "path": "/", "visitor": "y"}', "'visitor'"),
         (b'{"name": "x", "path": "/", "duration_ms": NaN}', "JSON"),
-        (b'{"name": "x", "path": "/", "properties": {"a": 1e999}}', '"properties"'),
+        (b'{"name": "x", "path": "/", "properties": {"a": 1e999}}', '"properties": Write '),
         (b'{"name": "x", "path": "/", "purpose": "medai"}', '"media"'),
         (b'{"name": "x", "path": "/", "purpose": "necessary"}', "'necessary'"),
     ],
@@ -281,11 +255,11 @@ def test_invalid_event_body_is_refused(visitor: EventVisitor, body: bytes, detai
 def test_event_body_has_a_size_limit_and_two_content_types(visitor: EventVisitor) -> None:
     event = json.dumps(DOWNLOAD).encode()
     assert visitor.send_event(event.ljust(4096)).status == 204
+    assert visitor.request("POST", EVENTS, [BEACON, OWN], event).status == 204
     assert_refused(visitor.send_event(event.ljust(4097)), 413)
-    assert_refused(visitor.send_event(event.ljust(70_000)), 413)
     for kind in ("", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/xml"):
         assert_refused(visitor.request("POST", EVENTS, [("content-type", kind), OWN], event), 400, "text/plain")
-    assert len(visitor.events) == 1
+    assert len(visitor.events) == 2
 
 
 _json = st.recursive(

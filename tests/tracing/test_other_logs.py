@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,14 +13,16 @@ from pathlib import Path
 
 import httpx
 import pytest
+from websockets.sync.client import connect
 
 from tests.support.asgi import PHONE, PREFIX
-from tests.support.servers.processes import kill_process_group, process_group_options
+from tests.support.servers.processes import free_port, kill_process_group, process_group_options, wait_for_port
 
 pytestmark = pytest.mark.server
 
 ROOT = Path(__file__).parents[2]
 LONGEST_WAIT = 60.0
+HOST = "127.0.0.1"
 APACHE = '%(h)s "%(r)s" "%(R)s" %(s)s "%(f)s" "%(a)s" %({x-forwarded-for}i)s'
 GRANIAN = '%(addr)s "%(method)s %(path)s?%(query_string)s" %(status)d "%(header{user-agent})s" "%(header{referer})s"'
 SITE = "tests.support.sites.logged_site:site"
@@ -90,88 +90,43 @@ OTHERS = (
 )
 
 
-@dataclass(frozen=True)
-class Server:
-    """A running server.
-
-    Args:
-        port: the port that it listens on.
-        folder: the folder of all files that are written.
-        process: its process.
-    """
-
-    port: int
-    folder: Path
-    process: subprocess.Popen[bytes]
-
-    def visit(self, person: Person) -> None:
-        """Answer, request a page twice and a broken page once, and open a websocket."""
-        headers = {
-            "user-agent": f"{PHONE} Agent-{person.name}",
-            "referer": f"https://from-{person.name}.example/",
-            "x-forwarded-for": person.address,
-        }
-        with httpx.Client(
-            base_url=f"http://127.0.0.1:{self.port}",
-            headers=headers,
-            transport=httpx.HTTPTransport(local_address=person.address),
-            timeout=LONGEST_WAIT,
-        ) as client:
-            if person.choice:
-                same_site = {"origin": f"http://127.0.0.1:{self.port}"}
-                assert client.post(PREFIX, json={"choice": person.choice}, headers=same_site).status_code == 200
-            if person.signals:
-                client.headers["sec-gpc"] = "1"
-            address = f"{person.path}?q=query-{person.name}"
-            for _ in range(2):
-                assert client.get(f"/pages/{address}").status_code == 200
-            assert client.get(f"/broken/{address}").status_code == 500
-            cookies = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
-            fields = [*client.headers.items(), *([("cookie", cookies)] if cookies else [])]
-            self._talk(person, f"/talk/{address}", fields)
-
-    def _talk(self, person: Person, target: str, fields: list[tuple[str, str]]) -> None:
-        upgrade = {
-            "host": f"127.0.0.1:{self.port}",
-            "connection": "Upgrade",
-            "upgrade": "websocket",
-            "sec-websocket-version": "13",
-            "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
-        }
-        sent = [*((name, value) for name, value in fields if name not in upgrade), *upgrade.items()]
-        lines = [f"GET {target} HTTP/1.1", *(f"{name}: {value}" for name, value in sent), "", ""]
-        with socket.create_connection(
-            ("127.0.0.1", self.port), timeout=LONGEST_WAIT, source_address=(person.address, 0)
-        ) as connection:
-            connection.sendall("\r\n".join(lines).encode())
-            got = b""
-            while b"hello" not in got:
-                more = connection.recv(4096)
-                assert more, got
-                got += more
-        assert b" 101 " in got
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(LONGEST_WAIT)
-
-    def written(self, *but: str) -> str:
-        """Return the content of all files but those with these names."""
-        files = [path for path in self.folder.rglob("*") if path.is_file() and path.name not in but]
-        return "\n".join(path.read_bytes().decode("utf-8", "replace") for path in files)
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+def visit(port: int, person: Person) -> None:
+    """Answer, request a page twice and a broken page once, and open a websocket."""
+    headers = {
+        "user-agent": f"{PHONE} Agent-{person.name}",
+        "referer": f"https://from-{person.name}.example/",
+        "x-forwarded-for": person.address,
+    }
+    transport = httpx.HTTPTransport(local_address=person.address)
+    site = f"http://{HOST}:{port}"
+    with httpx.Client(base_url=site, headers=headers, transport=transport, timeout=LONGEST_WAIT) as client:
+        if person.choice:
+            answer = client.post(PREFIX, json={"choice": person.choice}, headers={"origin": site})
+            assert answer.status_code == 200
+        if person.signals:
+            client.headers["sec-gpc"] = "1"
+        address = f"{person.path}?q=query-{person.name}"
+        for kind, status in (("pages", 200), ("pages", 200), ("broken", 500)):
+            assert client.get(f"/{kind}/{address}").status_code == status
+        cookies = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+        fields = {**client.headers, **({"cookie": cookies} if cookies else {})}
+    agent = fields.pop("user-agent")
+    for name in ("host", "connection", "accept-encoding"):
+        fields.pop(name, None)
+    with connect(
+        f"ws://{HOST}:{port}/talk/{address}",
+        additional_headers=fields,
+        user_agent_header=agent,
+        source_address=(person.address, 0),
+    ) as talk:
+        assert talk.recv(LONGEST_WAIT) == "hello"
 
 
 @contextmanager
-def serving(folder: Path, server: str, mode: str) -> Iterator[Server]:
+def serving(folder: Path, server: str, mode: str) -> Iterator[int]:
+    """Serve the site, which writes all its files to a folder; yield the port."""
     port = free_port()
-    command = [sys.executable, "-m", *(word.replace("{port}", str(port)) for word in SERVERS[server])]
-    command = [word.replace("{folder}", str(folder)) for word in command]
+    words = [word.replace("{port}", str(port)).replace("{folder}", str(folder)) for word in SERVERS[server]]
     env = {
         **os.environ,
         "ACCESS_LOG": str(folder / "access.jsonl"),
@@ -180,38 +135,35 @@ def serving(folder: Path, server: str, mode: str) -> Iterator[Server]:
         "OTEL_SEMCONV_STABILITY_OPT_IN": "http/dup",
         "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST": ".*",
     }
-    output = folder / "output.txt"
-    with output.open("wb") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=file, cwd=ROOT, env=env, **process_group_options())
+    with (folder / "output.txt").open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *words], stdout=output, stderr=output, cwd=ROOT, env=env, **process_group_options()
+        )
     try:
-        end = time.monotonic() + LONGEST_WAIT
-        while not listens(port):
-            assert process.poll() is None, output.read_text()
-            assert time.monotonic() < end, output.read_text()
-            time.sleep(0.02)
-        yield Server(port, folder, process)
+        wait_for_port(port)
+        yield port
+        process.terminate()
+        process.wait(LONGEST_WAIT)
     finally:
         kill_process_group(process)
         process.wait(LONGEST_WAIT)
 
 
-def listens(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port)).close()
-    except ConnectionRefusedError:
-        return False
-    return True
+def read_files(folder: Path, *but: str) -> str:
+    """Return the content of all files but those with these names."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name not in but]
+    return "\n".join(path.read_bytes().decode("utf-8", "replace") for path in files)
 
 
 @pytest.mark.each_value(at_most=3)
 @pytest.mark.parametrize("mode", ["mask", "drop"])
 @pytest.mark.parametrize("name", OFFERED)
 def test_logs_do_not_identify_visitors_without_consent(name: str, mode: str, tmp_path: Path) -> None:
-    with serving(tmp_path, name, mode) as server:
+    with serving(tmp_path, name, mode) as port:
         for person in (*OTHERS, GRANTING, *OTHERS):
-            server.visit(person)
-        server.stop()
-    everything, logs = server.written(), server.written("spans.json", "access.jsonl")
+            visit(port, person)
+    everything = read_files(tmp_path)
+    logs = read_files(tmp_path, "spans.json", "access.jsonl")
     assert [trace for person in OTHERS for trace in person.traces if trace in everything] == []
     assert [person.path for person in OTHERS if person.path in logs] == (
         [person.path for person in OTHERS] if mode == "mask" else []
@@ -219,7 +171,8 @@ def test_logs_do_not_identify_visitors_without_consent(name: str, mode: str, tmp
     address, agent, query, referrer = GRANTING.traces
     of_granting = [address, query, GRANTING.path, *([agent, referrer] if name in NAMES_AGENTS else [])]
     assert [trace for trace in of_granting if trace not in logs] == []
-    spans, records = (server.folder.joinpath(file).read_text("utf-8") for file in ("spans.json", "access.jsonl"))
+    spans = (tmp_path / "spans.json").read_text("utf-8")
+    records = (tmp_path / "access.jsonl").read_text("utf-8")
     assert [trace for trace in (*GRANTING.traces, *(person.path for person in OTHERS)) if trace not in spans] == []
     paths = [json.loads(line)["url.path"] for line in records.splitlines()]
     assert paths == [f"/{kind}/{GRANTING.path}" for kind in ("pages", "pages", "broken")]
@@ -228,7 +181,6 @@ def test_logs_do_not_identify_visitors_without_consent(name: str, mode: str, tmp
 
 
 def test_logs_identify_visitors_when_server_logs_are_kept(tmp_path: Path) -> None:
-    with serving(tmp_path, "hypercorn", "keep") as server:
-        server.visit(OTHERS[0])
-        server.stop()
-    assert [trace for trace in OTHERS[0].traces if trace not in server.written("spans.json")] == []
+    with serving(tmp_path, "hypercorn", "keep") as port:
+        visit(port, OTHERS[0])
+    assert [trace for trace in OTHERS[0].traces if trace not in read_files(tmp_path, "spans.json")] == []

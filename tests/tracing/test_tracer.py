@@ -75,14 +75,10 @@ class Traced(Visitor):
 
     def scope(self) -> Scope:
         """Return the scope of a request, for an app that is driven by hand."""
-        return scope(headers=[("user-agent", PHONE), ("cookie", cookies_of(self))])
+        return scope(headers=[("user-agent", PHONE), ("cookie", self.cookies)])
 
     def statuses(self) -> list[int]:
         return [record["http.response.status_code"] for record in self.sink.records]
-
-
-def cookies_of(visitor: Visitor) -> str:
-    return "; ".join(f"{name}={value}" for name, value in visitor.jar.items())
 
 
 def record_of(headers: Fields = (), came: float = NOW, **request: Any) -> dict[str, Any]:
@@ -171,7 +167,7 @@ def test_address_and_user_agent_are_not_read_without_consent(answer: dict[str, b
     if answer is not None:
         visitor.save(**answer)
     headers = [("dnt", "1")] if answer and "analytics" in answer else []
-    request = scope(headers=[*headers, ("cookie", cookies_of(visitor))], client=Untouchable())  # type: ignore[arg-type]
+    request = scope(headers=[*headers, ("cookie", visitor.cookies)], client=Untouchable())  # type: ignore[arg-type]
     request["headers"].append((b"user-agent", Untouched(PHONE.encode())))
     asyncio.run(drive(visitor.app, request, bodies(b"")))
 
