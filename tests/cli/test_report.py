@@ -25,8 +25,7 @@ from cookie_consent.report.export.terminal import as_text, table
 from cookie_consent.report.settings import Goals
 from cookie_consent.sinks import optional
 from cookie_consent.sinks.files.closed_files import counts_path
-from tests.report.test_report_sessions import NOON, record
-from tests.support.report_records import few_lists, line
+from tests.support.report_records import NOON, line, record
 
 Capture = pytest.CaptureFixture[str]
 DAY = NOON.date()
@@ -203,8 +202,7 @@ def test_counts_have_days_of_the_time_zone(access_log: Path, capsys: Capture) ->
     """The counts of the fixture are of the morning: in Tokyo the evening, in Honolulu the day before."""
     for zone, day in (("Asia/Tokyo", DAY), ("Pacific/Honolulu", DAY - timedelta(days=1))):
         chosen = ("--from", str(day), "--to", str(day), "--time-zone", zone)
-        with few_lists():
-            assert run("--access-log", str(access_log), *chosen, "--json") == GOOD
+        assert run("--access-log", str(access_log), *chosen, "--json") == GOOD
         made = json.loads(capsys.readouterr().out)
         assert (made["share"]["views"], made["consent"]["asked"], made["by_day"][0]["all_views"]) == (8, 3, 8)
 
@@ -220,8 +218,7 @@ def test_control_characters_in_tables_are_replaced(made: dict[str, Any]) -> None
 def test_control_characters_in_csv_and_json_are_escaped(
     access_log: Path, made: dict[str, Any], capsys: Capture
 ) -> None:
-    with few_lists("pages"):
-        assert run("--access-log", str(access_log), "--threshold", "1", "--json") == GOOD
+    assert run("--access-log", str(access_log), "--threshold", "1", "--json") == GOOD
     in_json = capsys.readouterr().out
     in_csv = as_csv(made, "pages").replace("\r\n", "\n")
     for out in (in_json, in_csv):
@@ -349,8 +346,7 @@ def test_report_uses_default_or_given_memory(
     monkeypatch.setattr(duckdb_files, "duckdb_connection", connected)
     monkeypatch.setattr(duckdb_files, "default_memory", lambda: 512_000_000)
     for more in ([], ["--memory", "128MB"]):
-        with few_lists():
-            assert run("--access-log", str(access_log), "--json", *more) == GOOD
+        assert run("--access-log", str(access_log), "--json", *more) == GOOD
     assert taken == ["512000000B", "128000000B"]
 
 

@@ -4,7 +4,7 @@ of code run on the access log of a made-up site's week. The twelve questions of 
 Vector, Fluent Bit and the OpenTelemetry Collector are not run, because the system has no packages of them. The tests
 parse their configuration (TOML, YAML) and try its patterns and formats on real files and lines. Matomo's importer is
 not run, because it needs a Matomo. A test compares the file that its command reads with the pattern in
-`test_server_logs`. Grafana's macro is expanded as Grafana does it.
+`test_server_logs`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import shlex
 import subprocess
 import tomllib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -38,8 +38,8 @@ from cookie_consent.sinks.files.closed_files import FileFormat, counts_path, pat
 from tests.report.test_server_logs import MATOMO_NCSA
 from tests.support import analytics_sample as sample
 from tests.support.documentation import ROOT, blocks
-from tests.support.report_records import Record, line
-from tests.support.servers.clickhouse_server import ClickHouseDatabases, ask, clickhouse_databases
+from tests.support.report_records import Record, line, write_to_store
+from tests.support.servers.clickhouse_server import ClickHouseDatabases, ask
 from tests.support.servers.processes import program_path
 
 pytestmark = pytest.mark.server
@@ -75,12 +75,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture(scope="module")
-def clickhouse() -> Iterator[ClickHouseDatabases]:
-    with clickhouse_databases() as databases:
-        yield databases
-
-
 @pytest.fixture
 def said(folder: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
     """What each command says."""
@@ -104,8 +98,7 @@ def test_documented_commands_work(folder: Path, said: dict[str, str]) -> None:
     def in_csv(name: str) -> str:
         return (folder / f"{name}.csv").read_text("utf-8")
 
-    visitors = len({record["visitor.id"] for record in VIEWS})
-    assert re.search(rf"^visitors +{visitors}$", of("report"), re.MULTILINE)
+    assert re.search(rf"^visitors +{visitors_in(VIEWS)}$", of("report"), re.MULTILINE)
     named = {
         record["visitor.id"]
         for record in VIEWS
@@ -190,16 +183,10 @@ def test_data_frames_match_records(folder: Path, capsys: pytest.CaptureFixture[s
     assert main(["compact", "--access-log", "logs/access.jsonl"]) == GOOD
     closed = [record for record in VIEWS if record["time"][:10] <= str(sample.LAST_CLOSED)]
     pages = {path: (views, visitors) for path, views, visitors in run_python(DUCKDB)["pages"]}
-    assert pages == {
-        path: (len(of), len({record["visitor.id"] for record in of}))
-        for path, of in grouped(closed, "url.path").items()
-    }
+    assert pages == {path: (len(of), visitors_in(of)) for path, of in grouped(closed, "url.path").items()}
     by_entry = run_python(PANDAS)["by_entry"]
     begun = [record for record in closed if record["time"] < f"{sample.LAST_CLOSED}T18"]
-    assert dict(by_entry) == {
-        path: len({record["visitor.id"] for record in of})
-        for path, of in grouped(first_views(begun), "url.path").items()
-    }
+    assert dict(by_entry) == {path: visitors_in(of) for path, of in grouped(first_views(begun), "url.path").items()}
     slowest = run_python(POLARS)["slowest"]
     assert dict(slowest.select("route", "requests").iter_rows()) == Counter(
         record["http.route"] for record in RECORDS if record["record.kind"] != "event"
@@ -213,20 +200,16 @@ def grouped(records: list[Record], key: str) -> dict[str, list[Record]]:
     return groups
 
 
-def by_day() -> dict[str, list[Record]]:
-    return grouped([{**record, "day": record["time"][:10]} for record in VIEWS], "day")
+def visitors_in(records: Iterable[Record]) -> int:
+    return len({record["visitor.id"] for record in records})
 
 
-def visitors_by_day() -> dict[str, int]:
-    return {day: len({record["visitor.id"] for record in of}) for day, of in by_day().items()}
+BY_DAY = grouped([{**record, "day": record["time"][:10]} for record in VIEWS], "day")
+"""Day -> its views."""
 
 
 def sums(name: str) -> dict[str, int]:
     return {count["count.day"]: count["count.value"] for count in COUNTS if count["count.name"] == name}
-
-
-def shares() -> dict[str, float]:
-    return {day: recorded / sums("views")[day] for day, recorded in sums("views_recorded").items()}
 
 
 def first_views(views: list[Record]) -> list[Record]:
@@ -240,19 +223,11 @@ def first_views(views: list[Record]) -> list[Record]:
     return first
 
 
-def entries() -> Counter[str]:
-    """Sessions by entry page."""
-    return Counter(record["url.path"] for record in first_views(VIEWS))
-
-
 def write_to(url: str, folder: Path) -> None:
-    sink = open_sink(f"{url}?spill={folder}")
-    for record in RECORDS:
-        sink.write(line(record))
-    for count in COUNTS:
-        sink.count(line(count))
-    sink.close()
-    assert sink.stats()["written"] == len(RECORDS) + len(COUNTS)
+    """Write the sample to a database, and make its views twice, as after an update of the package."""
+    write_to_store(f"{url}?spill={folder}", RECORDS, COUNTS)
+    for _ in range(2):
+        assert main(["compact", "--access-log", url]) == GOOD
 
 
 IN_VIEWS = (
@@ -279,79 +254,79 @@ def ordered(rows: Iterable[Iterable[Any]]) -> list[tuple[Any, ...]]:
     return sorted((tuple(row) for row in rows), key=str)
 
 
-def test_grafana_panels_over_postgresql_match_records(postgres_url: str, tmp_path: Path) -> None:
-    write_to(postgres_url, tmp_path)
-    for _ in range(2):  # an update of the package replaces them
-        assert main(["compact", "--access-log", postgres_url]) == GOOD
-    with psycopg.connect(postgres_url) as connection:
+@pytest.fixture(params=["postgresql", "clickhouse"])
+def ask_database(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], list[tuple[Any, ...]]]:
+    """Ask a database with the sample. Grafana's macro is expanded as Grafana does it."""
+    if request.param == "clickhouse":
+        of_server: ClickHouseDatabases = request.getfixturevalue("clickhouse")
+        clickhouse_url = of_server.new_database()
+        write_to(clickhouse_url, tmp_path)
+        return lambda text: [tuple(row) for row in ask(clickhouse_url, text)]
+    url: str = request.getfixturevalue("postgres_url")
+    write_to(url, tmp_path)
 
-        def rows(panel: str) -> list[tuple[Any, ...]]:
-            text = re.sub(r"\$__timeFilter\((\w+)\)", rf"\1 BETWEEN '{WEEK[0]}' AND '{WEEK[1]}'", panel)
+    def ask_postgresql(text: str) -> list[tuple[Any, ...]]:
+        text = re.sub(r"\$__timeFilter\((\w+)\)", rf"\1 BETWEEN '{WEEK[0]}' AND '{WEEK[1]}'", text)
+        with psycopg.connect(url, options="-c TimeZone=UTC") as connection:
             return connection.execute(text.encode()).fetchall()
 
-        views, share, answers, begun = map(rows, IN_POSTGRESQL)
-    seen = {day: (len(of), visitors_by_day()[day]) for day, of in by_day().items()}
-    assert {str(time)[:10]: numbers for time, *numbers in views} == {day: list(pair) for day, pair in seen.items()}
-    assert {str(day): float(number) for day, number in share} == pytest.approx(shares())
-    assert {str(day): asked for day, asked, *_ in answers} == sums("asked")
-    assert {str(day): granted for day, _, granted, *_ in answers} == sums("granted")
-    large = {path: sessions for path, sessions in entries().items() if sessions >= 5}  # the panel leaves out rare rows
-    assert {path: sessions for path, sessions, _ in begun} == large
+    return ask_postgresql
 
 
-def test_views_in_postgresql_have_rows_of_tables_beside_files(postgres_url: str, tmp_path: Path) -> None:
-    write_to(postgres_url, tmp_path)
-    assert main(["compact", "--access-log", postgres_url]) == GOOD
-    with psycopg.connect(postgres_url, options="-c TimeZone=UTC") as connection:
-        views, sessions = (connection.execute(text.format("access_")) for text in (IN_VIEWS, IN_SESSIONS))
-        assert (ordered(views), ordered(sessions)) == beside_files(tmp_path)
+def test_documented_charts_match_records(
+    ask_database: Callable[[str], list[tuple[Any, ...]]], request: pytest.FixtureRequest
+) -> None:
+    is_postgresql = "postgresql" in request.node.name
+    views, share, third, begun = map(ask_database, IN_POSTGRESQL if is_postgresql else IN_CLICKHOUSE)
+    seen = {day: sorted((len(of), visitors_in(of))) for day, of in BY_DAY.items()}
+    assert {str(day)[:10]: sorted(map(int, row)) for day, *row in views} == seen
+    shares = {day: recorded / sums("views")[day] for day, recorded in sums("views_recorded").items()}
+    assert {str(day)[:10]: float(number) for day, number in share} == pytest.approx(shares)
+    if is_postgresql:
+        assert {str(day): asked for day, asked, *_ in third} == sums("asked")
+        assert {str(day): granted for day, _, granted, *_ in third} == sums("granted")
+    else:
+        assert sum(int(visitors) for *_, visitors in third) == visitors_in(VIEWS)
+    entries = Counter(record["url.path"] for record in first_views(VIEWS))
+    assert {path: int(sessions) for path, sessions, _ in begun} == {
+        path: sessions
+        for path, sessions in entries.items()
+        if sessions >= 5  # the chart leaves out rare rows
+    }
 
 
-def test_charts_over_clickhouse_match_records(clickhouse: ClickHouseDatabases, tmp_path: Path) -> None:
-    url = clickhouse.new_database()
-    write_to(url, tmp_path)
-    for _ in range(2):  # an update of the package replaces them
-        assert main(["compact", "--access-log", url]) == GOOD
-    views, share, devices, begun = (ask(url, chart) for chart in IN_CLICKHOUSE)
-    assert {day[:10]: int(visitors) for day, _, visitors in views} == visitors_by_day()
-    assert {day[:10]: int(number) for day, number, _ in views} == {day: len(of) for day, of in by_day().items()}
-    large = {path: sessions for path, sessions in entries().items() if sessions >= 5}
-    assert {path: int(sessions) for path, sessions, _ in begun} == large
-    assert {day: float(number) for day, number in share} == pytest.approx(shares())
-    assert sum(int(visitors) for *_, visitors in devices) == len({record["visitor.id"] for record in VIEWS})
+def test_views_in_a_database_have_rows_of_tables_beside_files(
+    ask_database: Callable[[str], list[tuple[Any, ...]]], tmp_path: Path
+) -> None:
+    sample.write(tmp_path)
+    sample.add_to_tables(tmp_path)
+    with duckdb.connect(tmp_path / "logs" / "access.duckdb", read_only=True) as tables:
+        for query in (IN_VIEWS, IN_SESSIONS):
+            rows = tables.sql(query.format("")).fetchall()
+            assert in_numbers(ask_database(query.format("access_"))) == in_numbers(rows)
+
+
+def in_numbers(rows: Iterable[Iterable[Any]]) -> list[tuple[Any, ...]]:
+    """Return sorted rows in which a truth is a number, and a number is one of microseconds' precision."""
+    numbers = [
+        tuple(round(float(value), 6) if isinstance(value, bool | int | float) else value for value in row)
+        for row in rows
+    ]
+    return sorted(numbers, key=str)
 
 
 def test_report_on_clickhouse_of_its_own(
     clickhouse: ClickHouseDatabases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     url = clickhouse.new_database()
-    write_to(url, tmp_path)
+    write_to_store(f"{url}?spill={tmp_path}", RECORDS, COUNTS)
     monkeypatch.chdir(tmp_path)
     Path("consent.toml").write_text(POLICY, "utf-8")
     (commands,) = blocks("docs/large-sites.md", "console")
     for text in commands.splitlines():
         command = shlex.split(text.removeprefix("$ cookie-consent "))
         assert main([url if word.startswith("clickhouse:") else word for word in command]) == GOOD
-    visitors = len({record["visitor.id"] for record in VIEWS})
-    assert re.search(rf"^visitors +{visitors}$", capsys.readouterr().out, re.MULTILINE)
-
-
-def test_views_in_clickhouse_have_rows_of_tables_beside_files(clickhouse: ClickHouseDatabases, tmp_path: Path) -> None:
-    url = clickhouse.new_database()
-    write_to(url, tmp_path)
-    ask(url, "INSERT INTO access_records SELECT * FROM access_records LIMIT 99")  # written twice
-    assert main(["compact", "--access-log", url]) == GOOD
-    views, sessions = (ask(url, text.format("access_")) for text in (IN_VIEWS, IN_SESSIONS))
-    of_files = beside_files(tmp_path)
-    assert in_numbers(views) == in_numbers(of_files[0])
-    assert in_numbers(sessions) == in_numbers(of_files[1])
-
-
-def in_numbers(rows: Iterable[Iterable[Any]]) -> list[tuple[Any, ...]]:
-    """Return rows in which a truth is a number, and a number is one of microseconds' precision."""
-    return ordered(
-        [round(float(value), 6) if isinstance(value, bool | int | float) else value for value in row] for row in rows
-    )
+    assert re.search(rf"^visitors +{visitors_in(VIEWS)}$", capsys.readouterr().out, re.MULTILINE)
 
 
 # Collectors
@@ -379,24 +354,18 @@ def lines(folder: Path) -> list[str]:
     return Path("logs/access.jsonl").read_text("utf-8").splitlines()
 
 
-def split_by_pattern(lines: list[str], skipped: str) -> tuple[list[str], list[str]]:
-    """Return the lines that a pattern skips, and the others."""
+def are_records_but_for(skipped: str, lines: list[str]) -> bool:
+    """Tell whether a pattern skips the erased lines, and nothing else."""
     gone = [text for text in lines if re.search(skipped, text)]
-    return gone, [text for text in lines if text not in gone]
-
-
-def are_records(kept: list[str], gone: list[str]) -> bool:
-    return (
-        bool(gone) and all(text.isspace() for text in gone) and all("visitor.id" in json.loads(text) for text in kept)
-    )
+    kept = [text for text in lines if text not in gone]
+    return bool(gone) and all(map(str.isspace, gone)) and all("visitor.id" in json.loads(text) for text in kept)
 
 
 def test_vector_follows_log_files_and_skips_erased_lines(lines: list[str]) -> None:
     settings = tomllib.loads(VECTOR)
     assert followed(settings["sources"]["access"]["include"]) == [LOG, CLOSED]
     (skipped,) = re.findall(r"r'(.*?)'", settings["transforms"]["written"]["condition"])
-    gone, kept = split_by_pattern(lines, skipped)
-    assert are_records(kept, gone)
+    assert are_records_but_for(skipped, lines)
     stages = {**settings["sources"], **settings["transforms"]}
     for stage in (*settings["transforms"].values(), *settings["sinks"].values()):
         assert set(stage["inputs"]) <= stages.keys()
@@ -418,8 +387,7 @@ def test_opentelemetry_collector_follows_log_files_and_skips_erased_lines(lines:
     assert followed(receiver["include"]) == [LOG, CLOSED]
     skip, parse = receiver["operators"]
     (skipped,) = re.findall(r'matches "(.*)"', skip["expr"].replace("\\\\", "\\"))
-    gone, kept = split_by_pattern(lines, skipped)
-    assert are_records(kept, gone)
+    assert are_records_but_for(skipped, lines)
     assert reads_times(parse["timestamp"]["layout"])
     assert settings["service"]["pipelines"]["logs"] == {"receivers": ["filelog"], "exporters": ["debug"]}
 

@@ -402,6 +402,8 @@ def test_rows_of_live_page_filter_by_what_they_name() -> None:
     assert links(found["From page to page"])[0] == ("/ → /names", f"{where}page%3D%2F")
     assert links(found["Campaigns: source / medium / name"])[1][1] == f"{where}campaign%3Dpartner.example%26banner%26"
     assert links(found["Values of events"])[0][1] == f"{where}property%3Dorder%3Aplan%3Dbasic"
+    of_device = figures(live_page({**ASKED, "where": ["device=pc", "page=/"]}, sample_report()))
+    assert links(of_device["Devices"])[0] == ("mobile", f"{where}page%3D%2F&where=device%3Dmobile")
     # A page that is missing was not seen in any session.
     assert links(found["Missing pages (404), and where visitors came from"]) == []
     assert links(of_class(tree(html), "brief")[3])[0] == ("Japan", f"{where}country%3DJP")
@@ -412,6 +414,7 @@ def test_rows_of_live_page_filter_by_what_they_name() -> None:
     [
         ([], "/names", True),
         ([], "/names*", False),
+        ([], "", False),
         ([], "/" + "n" * 1000, False),
         (["page=/names"], "/names", False),
         (["page=/"], "/names", True),

@@ -14,7 +14,7 @@ import pytest
 
 from cookie_consent.base.user_agents import read_agent
 from cookie_consent.report.export.formats import ncsa, user_agent
-from tests.support.report_records import random_records
+from tests.support.report_records import RECORDS
 from tests.support.servers.processes import program_path
 
 LONGEST_RUN = 60
@@ -112,8 +112,19 @@ def record_of_agent(agent: str) -> dict[str, Any]:
 def test_user_agent_names_family_and_device_without_version() -> None:
     for agent, (written, _, _) in AGENTS.items():
         assert user_agent(record_of_agent(agent)) == written
-    assert user_agent({"user_agent.name": "Lynx"}) == "(-; other) Lynx/-"
-    assert user_agent({"user_agent.os": "Windows", "user_agent.name": "Other"}) == "(Windows; other) -"
+
+
+@pytest.mark.parametrize(
+    ("browser", "system", "written"),
+    [
+        ("Lynx", "", "(-; other) Lynx/-"),
+        ("Other", "Windows", "(Windows; other) -"),
+        ("Other", "Other", "-"),
+        ("Yandex Browser", "Windows", "(Windows; other) YaBrowser/-"),  # Matomo takes "yandex" for a robot
+    ],
+)
+def test_user_agent_has_words_that_log_readers_know(browser: str, system: str, written: str) -> None:
+    assert user_agent({"user_agent.name": browser, "user_agent.os": system}) == written
 
 
 def goaccess(folder: Path, lines: list[str], log_format: str, *options: str) -> dict[str, Any]:
@@ -132,88 +143,61 @@ def goaccess(folder: Path, lines: list[str], log_format: str, *options: str) -> 
     return counted
 
 
-def panel(counted: dict[str, Any], name: str, what: str = "hits") -> dict[str, int]:
-    """Return the rows of a panel; of a grouped panel, those inside the groups."""
-    rows = counted[name]["data"]
-    flat = [inner for row in rows for inner in row.get("items", [row])]
-    found: Counter[str] = Counter()
-    for row in flat:
-        found[row["data"]] += row[what]["count"]
-    return dict(found)
+def hits_in(counted: dict[str, Any], panel: str) -> dict[str, int]:
+    return {row["data"]: row["hits"]["count"] for row in counted[panel]["data"]}
 
 
 @pytest.mark.full_matrix
 def test_goaccess_recognizes_browsers_and_systems(tmp_path: Path) -> None:
     lines = [ncsa({**record_of_agent(agent), "client.address": f"203.0.{n}.0"}) for n, agent in enumerate(AGENTS)]
     counted = goaccess(tmp_path, lines, "COMBINED")
-    assert groups(counted, "browsers") == Counter(browser for _, browser, _ in AGENTS.values())
-    assert groups(counted, "os") == Counter(system for _, _, system in AGENTS.values())
+    assert hits_in(counted, "browsers") == Counter(browser for _, browser, _ in AGENTS.values())
+    assert hits_in(counted, "os") == Counter(system for _, _, system in AGENTS.values())
 
 
-def groups(counted: dict[str, Any], name: str) -> dict[str, int]:
-    return {row["data"]: row["hits"]["count"] for row in counted[name]["data"]}
-
-
-def requests() -> list[dict[str, Any]]:
-    """Return random requests in the form of today: with a truncated address and a protocol."""
-    seen, made = set(), []
-    for record in random_records(seed=11, visitors=40):
-        if record["record.kind"] != "event" and record["log.record.uid"] not in seen:
-            seen.add(record["log.record.uid"])
-            number = int(record["visitor.id"].split("-")[1])
-            made.append({**record, "client.address": f"203.0.{number % 7}.0", "network.protocol.version": "2"})
-    return sorted(made, key=lambda record: record["time"])
-
-
-def counted_requests(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the requests whose visitors GoAccess counts: not the 4xx ones (see its --4xx-to-unique-count)."""
-    return [record for record in records if record["http.response.status_code"] // 100 != 4]
-
-
-def ascii_host(record: dict[str, Any]) -> dict[str, Any]:
-    return {**record, "server.address": record["server.address"].encode("idna").decode()}
-
-
-@pytest.mark.full_matrix
-def test_goaccess_counts_match_records(tmp_path: Path) -> None:
-    records = [ascii_host(record) for record in requests()]
-    lines = [ncsa(record) for record in records]
-    counted = goaccess(tmp_path, lines, "COMBINED")
-    general = counted["general"]
-    assert (general["valid_requests"], general["failed_requests"]) == (len(records), 0)
-    guests = {
-        (record["time"][:10], record["client.address"], user_agent(record)) for record in counted_requests(records)
+REQUESTS = [
+    {
+        **record,
+        "client.address": f"203.0.{int(record['visitor.id'].split('-')[1]) % 7}.0",
+        "network.protocol.version": "2",
+        "server.address": record["server.address"].encode("idna").decode(),
     }
-    assert general["unique_visitors"] == len(guests)
-    days = Counter(record["time"][:10].replace("-", "") for record in records)
-    assert panel(counted, "visitors") == days
-    assert panel(counted, "visitors", "visitors") == Counter(day.replace("-", "") for day, _, _ in guests)
-    statuses = Counter(str(record["http.response.status_code"]) for record in records)
-    assert Counter({row.split(" ")[0]: hits for row, hits in panel(counted, "status_codes").items()}) == statuses
+    for record in {record["log.record.uid"]: record for record in RECORDS}.values()
+    if record["record.kind"] != "event"
+]
+"""Requests with a truncated address and a protocol."""
 
 
 @pytest.mark.full_matrix
-def test_goaccess_can_count_visitor_ids(tmp_path: Path) -> None:
-    records = requests()
-    log_format = '%^ - %h [%d:%t %^] "%r" %s %b "%R" "%u"'
-    options = ("--no-ip-validation", "--date-format=%d/%b/%Y", "--time-format=%T")
-    counted = goaccess(tmp_path, [ncsa(record) for record in records], log_format, *options)
-    assert counted["general"]["failed_requests"] == 0
-    days = {(record["time"][:10], record["visitor.id"]) for record in counted_requests(records)}
-    assert counted["general"]["unique_visitors"] == len(days)
+@pytest.mark.parametrize(
+    ("log_format", "options", "guest_of"),
+    [
+        ("COMBINED", (), lambda record: (record["client.address"], user_agent(record))),
+        (
+            '%^ - %h [%d:%t %^] "%r" %s %b "%R" "%u"',
+            ("--no-ip-validation", "--date-format=%d/%b/%Y", "--time-format=%T"),
+            lambda record: record["visitor.id"],
+        ),
+    ],
+)
+def test_goaccess_counts_match_records(log_format: str, options: Any, guest_of: Any, tmp_path: Path) -> None:
+    """By addresses and agents, or by visitor ids. GoAccess counts no visitors with 4xx (--4xx-to-unique-count)."""
+    counted = goaccess(tmp_path, [*map(ncsa, REQUESTS)], log_format, *options)
+    assert (counted["general"]["valid_requests"], counted["general"]["failed_requests"]) == (len(REQUESTS), 0)
+    guests = {
+        (record["time"][:10], guest_of(record))
+        for record in REQUESTS
+        if record["http.response.status_code"] // 100 != 4
+    }
+    assert counted["general"]["unique_visitors"] == len(guests)
+    assert hits_in(counted, "visitors") == Counter(record["time"][:10].replace("-", "") for record in REQUESTS)
 
 
 def test_matomo_importer_pattern_matches_each_line() -> None:
-    for record in map(ascii_host, requests()):
+    for record in REQUESTS:
         read = MATOMO_NCSA.fullmatch(ncsa(record))
         assert read
         assert unquote(read["path"]).startswith(record["url.path"])
-        assert (read["user"], read["status"]) == (record["visitor.id"], str(record["http.response.status_code"]))
-        assert (read["ip"], read["agent"]) == (record["client.address"], user_agent(record))
-
-
-def test_yandex_browser_does_not_look_like_a_robot() -> None:
-    # "yandex" is on the list of robots in Matomo's importer.
-    assert (
-        user_agent({"user_agent.name": "Yandex Browser", "user_agent.os": "Windows"}) == "(Windows; other) YaBrowser/-"
-    )
+        fields = (read["user"], read["status"], read["ip"], read["agent"])
+        status = str(record["http.response.status_code"])
+        assert fields == (record["visitor.id"], status, record["client.address"], user_agent(record))

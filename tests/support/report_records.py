@@ -6,20 +6,26 @@ duplicates, missing values and paths that look like SQL.
 
 from __future__ import annotations
 
+import gzip
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from random import Random
 from typing import Any
-from unittest.mock import patch
 from urllib.parse import urlencode
 
-from cookie_consent.report import compute, figures
+from cookie_consent.sinks import open_sink
+from cookie_consent.sinks.files.closed_files import FileFormat, counts_path, path_of
+from cookie_consent.sinks.files.parquet import compact
 
 Record = dict[str, Any]
 
 FIRST, DAYS = date(2026, 11, 1), 5
+SECOND, THIRD, LAST = (FIRST + timedelta(days=number) for number in (1, 2, DAYS - 1))
+NOON = datetime(2026, 11, 10, 12, tzinfo=UTC)
+MIDNIGHT = datetime(2026, 11, 11, tzinfo=UTC)
 HOSTS = ("site.example", "shop.example", "münchen.example")
 PATHS = (
     "/", "/a", "/a/b", "/a/%2e", "/訪問", "/'; DROP TABLE access_records; --", '/"quoted"\\n', "/{since:Int64}",
@@ -69,13 +75,31 @@ def day_of(record: Record) -> date:
     return date.fromisoformat(record["time"][:10])
 
 
-def page_view(visitor: str, moment: datetime) -> Record:
-    """Return the record of a page that a visitor saw."""
+def record(minutes: float, path: str = "/", *, at: datetime = NOON, **more: Any) -> Record:
+    """Return a view of a page by one visitor, some minutes after noon; `more` replaces fields, with __ for a dot."""
+    moment = at + timedelta(minutes=minutes)
+    own = {key.replace("__", "."): value for key, value in more.items() if key != "uid"}
+    visitor = own.get("visitor.id", "ann")
     return {
-        "time": time_text(moment), "log.record.uid": f"{visitor}-{time_text(moment)}", "record.version": 1,
-        "record.kind": "view", "visitor.id": visitor, "server.address": HOSTS[0], "url.path": "/",
-        "http.request.method": "GET", "http.response.status_code": 200, "duration_ms": 1.0,
-    }  # fmt: skip
+        "time": time_text(moment),
+        "log.record.uid": more.get("uid", f"{visitor}-{time_text(moment)}-{path}"),
+        "record.version": 1,
+        "record.kind": "view",
+        "http.request.method": "GET",
+        "server.address": HOSTS[0],
+        "url.path": path,
+        "http.response.status_code": 200,
+        "duration_ms": 10.0,
+        "visitor.id": visitor,
+        **own,
+    }
+
+
+def event(minutes: float, name: str, path: str = "/", **more: Any) -> Record:
+    """Return an event on a page, some minutes after noon."""
+    made = record(minutes, path, record__kind="event", event__name=name, **more)
+    made["log.record.uid"] += f"-{name}"
+    return {key: value for key, value in made.items() if not key.startswith("http.") and (key in more or value != 10.0)}
 
 
 def random_records(seed: int, visitors: int = 30) -> list[Record]:
@@ -256,11 +280,36 @@ def _counts_of_consent(random: Random) -> list[Record]:
     return made
 
 
-ALL_LISTS = " ".join(figure.name for figure in figures.LISTS)
+def write_to_store(access_log: str, records: Sequence[Record], counts: Sequence[Record]) -> None:
+    """Write records and counts as a site does."""
+    with closing(open_sink(access_log)) as sink:
+        for record in records:
+            sink.write(line(record))
+        for count in counts:
+            sink.count(line(count))
+        sink.close()
+        assert sink.stats()["written"] >= len(records), sink.stats()
 
 
-@contextmanager
-def few_lists(names: str = "") -> Iterator[None]:
-    """Of the lists of a report, which take most of its time, compute only those named."""
-    with patch.object(compute, "LISTS", [figure for figure in figures.LISTS if figure.name in names.split()]):
-        yield
+def write_files(live: Path, records: Sequence[Record], counts: Sequence[Record]) -> None:
+    """Write files of all forms: a day in Parquet, a day compressed, a day closed, the rest in the live file."""
+    days = [FIRST + timedelta(days=number) for number in range(DAYS + 1)]
+    first, second, third, *later = days
+    for log, kept in ((live, records), (counts_path(live), counts)):
+        write_days(path_of(log, first, 1, FileFormat.PLAIN), kept, [first])
+        compact(live)
+        gz = path_of(log, second, 1, FileFormat.GZIP)
+        write_days(gz, kept, [second])
+        gz.write_bytes(gzip.compress(gz.read_bytes()))
+        write_days(path_of(log, third, 1, FileFormat.PLAIN), kept, [third])
+        write_days(log, kept, later)
+        with log.open("ab") as file:
+            file.write(b" " * 80 + b'\n[1]\n"text"\n{"time": 5}\n\xff\xfe\n' + line(kept[0])[:40])
+
+
+def write_days(path: Path, records: Sequence[Record], days: Collection[date]) -> None:
+    """Write the records of some days to a file."""
+    path.write_bytes(b"".join(line(record) for record in records if day_of(record) in days))
+
+
+RECORDS, COUNTS = random_records(seed=5, visitors=60), random_counts(seed=5)
