@@ -80,11 +80,6 @@ def test_duration_is_in_largest_exact_unit(duration: timedelta, english: str, ja
     assert words("ja").duration(duration) == japanese
 
 
-def test_missing_plural_form_falls_back_to_other() -> None:
-    """French has a plural form for whole millions, which no text here needs."""
-    assert words("fr").pluralize("days", 1_000_000) == "1\u202f000\u202f000 jours"
-
-
 def test_plural_fallback_ignores_order_of_forms() -> None:
     own = words("fr", {"days": {"other": "{number} jours", "one": "{number} jour"}})
     assert own.pluralize("days", 1_000_000) == "1\u202f000\u202f000 jours"
@@ -178,11 +173,6 @@ def test_titles_are_listed_as_language_requires() -> None:
     assert Wording(policy, "de").titles([]) == ""
     assert Wording(policy, "de").titles(["gone", "media"]) == "gone und Maps and videos [de]"
     assert Wording(policy, "de").list_titles(policy.features) == "Map of offices [de]"
-
-
-def test_titles_of_service_replace_those_of_site() -> None:
-    policy = full_policy_in("en", "de")
-    assert Wording(policy.under(policy.services[0]), "en").titles(["analytics"]) == "Tracing of searches [en]"
 
 
 @pytest.mark.parametrize(
