@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,8 @@ from tests.whole.test_behind_a_proxy import needs_nginx, proxied
 
 DOCS = "docs/caching.md"
 VARNISH = shutil.which("varnishd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-NEW, RETURNING = 500, 500
+needs_varnish = pytest.mark.skipif(VARNISH is None, reason="varnish is not installed")
+VISITORS = 500
 PAGES = [f"/pages/{name}" for name in ("one", "two", "three", "strict")]
 SIMULTANEOUS = 40
 ALSO_SENT = frozenset({"date", "age", "via", "x-varnish", "server", "connection"})
@@ -56,7 +57,8 @@ def behind_nginx(folder: Path, site: int) -> Iterator[int]:
 def behind_varnish(folder: Path, site: int) -> Iterator[int]:
     assert VARNISH is not None
     (config,) = blocks(DOCS, "vcl")
-    port, vcl = free_port(), folder / "site.vcl"
+    port = free_port()
+    vcl = folder / "site.vcl"
     vcl.write_text(config.replace('"8000"', f'"{site}"'))
     # Jails need another user, who may not read our folder. This option comes first.
     varnish = [VARNISH, "-j", "none", "-n", str(folder / "varnish")]
@@ -67,89 +69,64 @@ def behind_varnish(folder: Path, site: int) -> Iterator[int]:
 
 
 @dataclass
-class Seen:
-    """What visitors were served."""
+class Crowd:
+    """Visitors behind the cache, and what they were served. Each second one grants."""
 
+    client: httpx.AsyncClient
+    room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(SIMULTANEOUS))
     pages: dict[str, set[tuple[int, tuple[tuple[str, str], ...], bytes]]] = field(
         default_factory=lambda: defaultdict(set)
     )
     views: int = 0
     answers: list[tuple[bool, str, dict[str, Any]]] = field(default_factory=list)
 
-
-class Visitor:
-    """A visitor's browser behind the cache."""
-
-    def __init__(self, client: httpx.AsyncClient, seen: Seen, number: int, cookies: dict[str, str]) -> None:
-        self._client, self._seen, self.number, self.cookies = client, seen, number, dict(cookies)
-        self.grants = number % 2 == 0
-
-    async def request(self, method: str, path: str, **more: Any) -> httpx.Response:
-        cookies = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        headers = {"cookie": cookies, **more.pop("headers", {})}
-        reply = await self._client.request(method, path, headers=headers, **more)
+    async def request(self, cookies: dict[str, str], method: str, path: str, **more: Any) -> httpx.Response:
+        """Send a request with the cookies of a visitor, who keeps those of the response."""
+        sent = "; ".join(f"{name}={value}" for name, value in cookies.items())
+        reply = await self.client.request(method, path, headers={"cookie": sent, **more.pop("headers", {})}, **more)
         for line in reply.headers.get_list("set-cookie"):
             name, _, value = line.partition(";")[0].partition("=")
-            self.cookies[name] = value
+            cookies[name] = value
         return reply
 
-    async def view(self, path: str) -> None:
-        reply = await self.request("GET", path, headers={"accept": "text/html", "sec-fetch-dest": "document"})
+    async def view(self, cookies: dict[str, str], number: int) -> None:
+        path = PAGES[number % len(PAGES)]
+        reply = await self.request(cookies, "GET", path, headers={"accept": "text/html", "sec-fetch-dest": "document"})
         fields = tuple((name, value) for name, value in reply.headers.multi_items() if name not in ALSO_SENT)
-        self._seen.pages[path].add((reply.status_code, fields, reply.content))
-        self._seen.views += 1
+        self.pages[path].add((reply.status_code, fields, reply.content))
+        self.views += 1
 
-    async def answer(self) -> None:
-        choice = "accept_all" if self.grants else "refuse_all"
-        own = {"sec-fetch-site": "same-origin"}
-        (await self.request("POST", PREFIX, json={"choice": choice}, headers=own)).raise_for_status()
-
-    async def look(self) -> None:
-        """Ask for what is this visitor's own."""
-        mine = await self.request("GET", f"/mine?visitor={self.number}")
-        self._seen.answers.append((self.grants, self.cookies["consent-state"], mine.json()))
-        assert self.cookies["session"] == str(self.number)
-
-    async def come(self) -> None:
-        await self.view(PAGES[self.number % len(PAGES)])
-        await self.answer()
-        await self.view(PAGES[(self.number + 1) % len(PAGES)])
-        await self.look()
-
-    async def come_again(self) -> None:
-        await self.view(PAGES[(self.number + 2) % len(PAGES)])
-        await self.look()
+    async def come(self, cookies: dict[str, str], number: int) -> None:
+        """Look at a page, answer there if nobody did, and then ask for what is this visitor's own."""
+        grants = number % 2 == 0
+        async with self.room:
+            await self.view(cookies, number)
+            if not cookies:
+                choice = "accept_all" if grants else "refuse_all"
+                own = {"sec-fetch-site": "same-origin"}
+                (await self.request(cookies, "POST", PREFIX, json={"choice": choice}, headers=own)).raise_for_status()
+                await self.view(cookies, number + 1)
+            mine = await self.request(cookies, "GET", f"/mine?visitor={number}")
+            self.answers.append((grants, cookies["consent-state"], mine.json()))
+            assert cookies["session"] == str(number)
+            self.client.cookies.clear()
 
 
-async def visit(port: int) -> Seen:
-    """Have new visitors come and answer, and others come who have answered."""
-    seen, room = Seen(), asyncio.Semaphore(SIMULTANEOUS)
+async def visit(port: int) -> Crowd:
+    """Have new visitors come and answer, and come again."""
     limits = httpx.Limits(max_connections=SIMULTANEOUS, max_keepalive_connections=SIMULTANEOUS)
     base = f"http://127.0.0.1:{port}"
     async with httpx.AsyncClient(base_url=base, limits=limits, headers={"user-agent": PHONE}, timeout=60) as client:
-
-        async def one(step: Callable[[], Any]) -> None:
-            async with room:
-                await step()
-                client.cookies.clear()
-
-        new = [Visitor(client, seen, number, {}) for number in range(NEW)]
-        await asyncio.gather(*(one(visitor.come) for visitor in new))
-        again = [Visitor(client, seen, number, new[number % NEW].cookies) for number in range(RETURNING)]
-        await asyncio.gather(*(one(visitor.come_again) for visitor in again))
-    return seen
+        crowd = Crowd(client)
+        jars: list[dict[str, str]] = [{} for _ in range(VISITORS)]
+        for _ in range(2):
+            await asyncio.gather(*(crowd.come(jar, number) for number, jar in enumerate(jars)))
+    return crowd
 
 
+@pytest.mark.full_matrix
 @pytest.mark.parametrize(
-    "cache",
-    [
-        pytest.param(behind_nginx, marks=[needs_nginx, pytest.mark.full_matrix], id="nginx"),
-        pytest.param(
-            behind_varnish,
-            marks=[pytest.mark.skipif(VARNISH is None, reason="varnish is not installed"), pytest.mark.full_matrix],
-            id="varnish",
-        ),
-    ],
+    "cache", [pytest.param(behind_nginx, marks=needs_nginx), pytest.param(behind_varnish, marks=needs_varnish)]
 )
 def test_thousand_visitors_behind_a_cache_get_the_same_pages_and_their_own_answers(cache: Any, tmp_path: Path) -> None:
     with served() as site, cache(tmp_path, site) as port:
@@ -164,8 +141,8 @@ def test_thousand_visitors_behind_a_cache_get_the_same_pages_and_their_own_answe
         assert not {"set-cookie", "vary"} & {name for name, _ in fields}
     # The app made each page once for all.
     assert reached == len(PAGES)
-    assert seen.views == 2 * NEW + RETURNING
-    assert len(seen.answers) == NEW + RETURNING
+    assert seen.views == 3 * VISITORS
+    assert len(seen.answers) == 2 * VISITORS
     for grants, cookie, mine in seen.answers:
         assert mine == {"status": "granted" if grants else "refused", "media": grants}
         assert cookie.partition(".")[2] == ("ab." if grants else ".")
