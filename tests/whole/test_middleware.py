@@ -42,23 +42,31 @@ HTML = [("accept", "text/html"), ("user-agent", PHONE)]
 # Scopes that are neither http nor websocket.
 
 
-@pytest.mark.parametrize("options", [{}, {"access_log": MemorySink()}, {"ledger": MemoryLedger()}])
-def test_lifespan_messages_pass_unchanged(options: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("webtransport", {}),
+        ("lifespan", {}),
+        ("lifespan", {"access_log": MemorySink()}),
+        ("lifespan", {"ledger": MemoryLedger()}),
+    ],
+)
+def test_other_scopes_and_their_messages_pass_unchanged(kind: str, options: dict[str, Any]) -> None:
     seen: list[object] = []
-    events: list[Message] = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+    events: list[Message] = [{"type": f"{kind}.startup"}, {"type": f"{kind}.shutdown"}]
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         seen.append(scope)
-        for _ in range(2):
+        for _ in events:
             message = await receive()
             seen.append(message)
             await send({"type": f"{message['type']}.complete"})
 
-    given = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
+    given = {"type": kind, "asgi": {"version": "3.0"}, "headers": object()}
     sent = asyncio.run(drive(install(app, **options), given, events))
     assert seen == [given, *events]
     assert seen[0] is given
-    assert sent == [{"type": "lifespan.startup.complete"}, {"type": "lifespan.shutdown.complete"}]
+    assert sent == [{"type": f"{event['type']}.complete"} for event in events]
 
 
 @pytest.mark.logs_an_exception
@@ -73,17 +81,6 @@ def test_sink_that_fails_to_close_does_not_stop_shutdown(
     ended = {"type": "lifespan.shutdown.complete"}
     assert asyncio.run(drive(install(ending, access_log=sink), {"type": "lifespan"}, [ended])) == [ended]
     assert "could not be brought" in caplog.text
-
-
-def test_unknown_scope_type_passes_unchanged() -> None:
-    given, sent_by_app = {"type": "webtransport", "headers": object()}, {"type": "webtransport.accept", "headers": 1}
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        assert scope is given
-        assert await receive() == {"type": "x"}
-        await send(sent_by_app)
-
-    assert asyncio.run(drive(install(app), given, [{"type": "x"}])) == [sent_by_app]
 
 
 # Websockets.
@@ -227,23 +224,17 @@ def test_request_body_passes_unchanged() -> None:
     assert got == incoming
 
 
-def test_exception_of_the_app_reaches_the_server() -> None:
+@pytest.mark.parametrize("has_begun", [False, True])
+def test_exception_of_the_app_reaches_the_server_and_nothing_of_its_page(has_begun: bool) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        raise KeyError("a bug of the app")
-
-    with pytest.raises(KeyError, match="a bug of the app"):
-        call(install(app), headers=HTML)
-
-
-def test_app_that_raises_before_its_page_sends_nothing() -> None:
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]})
-        await send({"type": "http.response.body", "body": b"  ", "more_body": True})
+        if has_begun:
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]})
+            await send({"type": "http.response.body", "body": b"  ", "more_body": True})
         raise KeyError("a bug of the app")
 
     reached: list[Message] = []
-    with pytest.raises(KeyError):
-        asyncio.run(drive(install(app), scope(headers=HTML), bodies(b""), reached.append))
+    with pytest.raises(KeyError, match="a bug of the app"):
+        asyncio.run(drive(install(app), scope(headers=HTML), bodies(), reached.append))
     assert reached == []
 
 
@@ -255,25 +246,19 @@ def test_concurrent_requests_are_not_mixed_up() -> None:
         await reply_app(f"{scope['path']} {consent.allows('media')} {consent.language}".encode())(scope, receive, send)
 
     site = install(app)
-    visitors = [Visitor(site) for _ in range(4)]
-    for visitor, media in zip(visitors, (True, False, True, False), strict=True):
+    cookies = []
+    for media in (True, False, True, False):
+        visitor = Visitor(site)
         visitor.save(media=media)
+        cookies.append(("cookie", visitor.cookies))
+    languages = [("accept-language", language) for language in ("en", "ja", "ja")]
+    requests = [scope(path=f"/{number}", headers=[cookies[number % 4], languages[number % 3]]) for number in range(40)]
 
-    async def all_at_once() -> list[Reply]:
-        requests = [
-            scope(
-                path=f"/{number}",
-                headers=[
-                    ("cookie", visitors[number % 4].cookies),
-                    ("accept-language", "ja" if number % 3 else "en"),
-                ],
-            )
-            for number in range(40)
-        ]
+    async def respond_to_all() -> list[Reply]:
         return list(await asyncio.gather(*(response_to(site, request) for request in requests)))
 
-    for number, reply in enumerate(asyncio.run(all_at_once())):
-        assert reply.text == f"/{number} {number % 2 == 0} {'ja' if number % 3 else 'en'}"
+    said = [reply.text for reply in asyncio.run(respond_to_all())]
+    assert said == [f"/{number} {number % 2 == 0} {languages[number % 3][1]}" for number in range(40)]
 
 
 # Services.
