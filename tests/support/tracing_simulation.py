@@ -32,7 +32,7 @@ from tests.support.tracing_oracle import (
 )
 
 DAYS = 200
-WORKERS, VISITORS = 3, 150
+WORKERS, VISITORS = 3, 60
 RESTARTS = WORKERS * len(VERSIONS)
 KINDS = {"page": 44, "map": 8, "data": 10, "missing": 4, "moved": 3, "same": 4, "broken": 2, "answer": 9, "event": 7,
          "own": 6, "talk": 3}  # fmt: skip

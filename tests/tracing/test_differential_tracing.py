@@ -1,6 +1,6 @@
 """Differential tests of tracing: records and counts of random visitors are those that an oracle expects.
 
-With --full-matrix there are 100,000 requests, otherwise 2,000.
+With --full-matrix there are 100,000 requests, otherwise 900.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.support.tracing_simulation import Simulation
 
 pytestmark = pytest.mark.slow
 
-REQUESTS, FEWER, SEEDS = 25_000, 2_000, (1, 2, 3, 4)
+REQUESTS, FEWER, SEEDS = 25_000, 900, (1, 2, 3, 4)
 SECRETS = (b"s3cr3t", b"203.0.113.77", b"Pixel", b"consent=", b"visitor=")
 COUNTED = ("count.day", "server.address", "consent.language", "count.name", "count.detail")
 
