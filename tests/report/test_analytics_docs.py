@@ -27,7 +27,6 @@ import duckdb
 import httpx
 import psycopg
 import pytest
-import yaml
 from prometheus_client import REGISTRY, generate_latest
 from starlette.applications import Starlette
 
@@ -62,9 +61,8 @@ COMMANDS = [
     for line in block.splitlines()
 ]
 (SITE,), (METRICS, _), (DUCKDB, PANDAS, POLARS) = (blocks(page, "python") for page in (REPORTS, KEEPING, TOOLS))
-IN_POSTGRESQL, IN_CLICKHOUSE = blocks(TOOLS, "sql")[:4], blocks(TOOLS, "sql")[4:]
+IN_POSTGRESQL, IN_CLICKHOUSE = blocks(TOOLS, "sql")[:3], blocks(TOOLS, "sql")[3:]
 (VECTOR,) = blocks(TOOLS, "toml")
-FLUENT_BIT, OPENTELEMETRY = blocks(TOOLS, "yaml")
 
 
 @pytest.fixture
@@ -276,17 +274,11 @@ def ask_database(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[st
 def test_documented_charts_match_records(
     ask_database: Callable[[str], list[tuple[Any, ...]]], request: pytest.FixtureRequest
 ) -> None:
-    is_postgresql = "postgresql" in request.node.name
-    views, share, third, begun = map(ask_database, IN_POSTGRESQL if is_postgresql else IN_CLICKHOUSE)
+    views, share, begun = map(ask_database, IN_POSTGRESQL if "postgresql" in request.node.name else IN_CLICKHOUSE)
     seen = {day: sorted((len(of), visitors_in(of))) for day, of in BY_DAY.items()}
     assert {str(day)[:10]: sorted(map(int, row)) for day, *row in views} == seen
     shares = {day: recorded / sums("views")[day] for day, recorded in sums("views_recorded").items()}
     assert {str(day)[:10]: float(number) for day, number in share} == pytest.approx(shares)
-    if is_postgresql:
-        assert {str(day): asked for day, asked, *_ in third} == sums("asked")
-        assert {str(day): granted for day, _, granted, *_ in third} == sums("granted")
-    else:
-        assert sum(int(visitors) for *_, visitors in third) == visitors_in(VIEWS)
     entries = Counter(record["url.path"] for record in first_views(VIEWS))
     assert {path: int(sessions) for path, sessions, _ in begun} == {
         path: sessions
@@ -369,33 +361,6 @@ def test_vector_follows_log_files_and_skips_erased_lines(lines: list[str]) -> No
     stages = {**settings["sources"], **settings["transforms"]}
     for stage in (*settings["transforms"].values(), *settings["sinks"].values()):
         assert set(stage["inputs"]) <= stages.keys()
-
-
-def test_fluent_bit_follows_log_files_and_reads_times(lines: list[str]) -> None:
-    settings = yaml.safe_load(FLUENT_BIT)
-    (tail,), (parser,) = settings["pipeline"]["inputs"], settings["parsers"]
-    assert followed(tail["path"].split(",")) == [LOG, CLOSED]
-    assert tail["parser"] == parser["name"]
-    assert "log" not in {key for record in RECORDS for key in record}
-    assert [rule["exclude"] for rule in settings["pipeline"]["filters"]] == ["log ^"]
-    assert reads_times(parser["time_format"])
-
-
-def test_opentelemetry_collector_follows_log_files_and_skips_erased_lines(lines: list[str]) -> None:
-    settings = yaml.safe_load(OPENTELEMETRY)
-    receiver = settings["receivers"]["filelog"]
-    assert followed(receiver["include"]) == [LOG, CLOSED]
-    skip, parse = receiver["operators"]
-    (skipped,) = re.findall(r'matches "(.*)"', skip["expr"].replace("\\\\", "\\"))
-    assert are_records_but_for(skipped, lines)
-    assert reads_times(parse["timestamp"]["layout"])
-    assert settings["service"]["pipelines"]["logs"] == {"receivers": ["filelog"], "exporters": ["debug"]}
-
-
-def reads_times(layout: str) -> bool:
-    """Whether a layout of strptime, in which %L means milliseconds, reads the times of records."""
-    moment = datetime.strptime(RECORDS[0]["time"], layout.replace("%L", "%f"))  # noqa: DTZ007 (Z is a letter there)
-    return f"{moment.isoformat(timespec='milliseconds')}Z" == str(RECORDS[0]["time"])
 
 
 # The notebook
