@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from html import unescape
 from typing import Any
 
 import pytest
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
-from starlette.templating import Jinja2Templates
 
-from cookie_consent import ConsentMiddleware, PolicyError
-from cookie_consent.decision.decision import decide
-from cookie_consent.decision.record import State
-from cookie_consent.integrations.jinja import consent_context
-from cookie_consent.policy.diff import asks_again, compare, digests, widened
-from tests.support.asgi import PREFIX, SITE, Clock, Reply, Visitor, call, install, page_app, policy
+from tests.support.asgi import PREFIX, SITE, Clock, Reply, Visitor, install, page_app
 from tests.support.browsers.browser import forms
-from tests.support.policies import KEY, NOW, consent_record
 
 SELLS = SITE.replace(
     '[[cookies]]\nname = "session"',
@@ -162,56 +150,3 @@ def test_opt_out_page_mentions_gpc_and_allows_later_consent() -> None:
     visitor.post({"choice": "accept_all"})
     assert visitor.state()["purposes"]["ads"]
     assert forms(visitor.get(PATH).text) != []
-
-
-def test_template_can_place_opt_out_link(tmp_path: Any) -> None:
-    (tmp_path / "page.html").write_text("{{ privacy_opt_out_link }}")
-    templates = Jinja2Templates(tmp_path, context_processors=[consent_context])
-
-    async def home(request: Request) -> Response:
-        return templates.TemplateResponse(request, "page.html")
-
-    for text, expected in ((SELLS, f'<a href="{PATH}?language=en&amp;next=/">{TITLE}</a>'), (SITE, "")):
-        app = Starlette(routes=[Route("/", home)])
-        app.add_middleware(ConsentMiddleware, policy=policy(text), secret_keys=KEY, inject=False)
-        assert call(app, headers=HTML).text == expected
-
-
-# The policy.
-
-
-def test_start_of_sale_is_material_change_and_asks_again() -> None:
-    new = policy(SELLS)
-    old = policy(SELLS.replace("sells = true\n", ""))
-    assert digests(old)["ads"] != digests(new)["ads"]
-    assert digests(old)["media"] == digests(new)["media"]
-    assert widened(old, new) == {"ads"}
-    assert widened(new, old) == frozenset()
-    assert asks_again(old, new) == {"ads": "who accepted"}
-    ((begun,), (ended,)) = (compare(old, new), compare(new, old))
-    assert (begun.what, begun.purposes, begun.material) == (
-        'purpose "ads": sells false -> true',
-        ("ads",),
-        True,
-    )
-    assert (ended.what, ended.material) == ('purpose "ads": sells true -> false', False)
-    accepted = consent_record(old, {"ads": State.GRANTED, "media": State.GRANTED})
-    held = decide(replace(new, history=(old,)), accepted, frozenset(), NOW)
-    assert (held.should_ask, held.purposes["ads"], held.purposes["media"]) == (True, False, True)
-
-
-def test_gpc_refuses_sale_without_recipients() -> None:
-    assert policy(SELLS).gpc_refuses == {"ads", "media"}
-    assert policy(f'{SELLS}\n[signals]\ngpc = ["ads"]\n').gpc_refuses == {"ads"}
-
-
-@pytest.mark.parametrize("signals", ['"ignore"', '["media"]', "[]"])
-def test_policy_where_gpc_does_not_refuse_sale_does_not_load(signals: str) -> None:
-    with pytest.raises(PolicyError, match='Sec-GPC has to refuse "ads"'):
-        policy(f"{SELLS}\n[signals]\ngpc = {signals}\n")
-
-
-def test_necessary_purpose_cannot_sell() -> None:
-    text = SELLS.replace("[purposes.ads]", "[purposes.necessary]").replace('purpose = "ads"', 'purpose = "media"')
-    with pytest.raises(PolicyError, match="a sale or sharing is never without consent"):
-        policy(text)

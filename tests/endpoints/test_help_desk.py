@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 from xml.etree.ElementTree import Element
@@ -15,11 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookie_consent.cli.main import GOOD, main
 from cookie_consent.decision.own_cookies import HTTPS, OwnCookies
 from cookie_consent.endpoints.help_desk import LONGEST_TEXT
-from cookie_consent.http.site import make_limits
-from cookie_consent.ledgers import Ledger, MemoryLedger, Requests, open_ledger
+from cookie_consent.ledgers import Ledger, MemoryLedger, Requests
 from cookie_consent.ledgers.requests import KINDS, DeskRequest
 from tests.support.asgi import NOW, PREFIX, SITE, Clock, Reply, Visitor, install, policy
 from tests.support.desk import DAY, help_desk_request
@@ -27,7 +23,6 @@ from tests.support.policies import KEY, granting_record, text_of
 
 REQUESTS = f"{PREFIX}/requests"
 TEXT = "What do you keep about me?"
-MAX_PER_HOUR = make_limits()["help desk"].most
 
 
 class Person(Visitor):
@@ -263,18 +258,6 @@ def test_any_request_body_gets_a_page(kind: str, body: bytes, query: bytes) -> N
     tree(reply)
 
 
-def test_flood_has_to_wait_and_loses_nothing_that_was_written() -> None:
-    person = Person()
-    assert {person.write(text=f"No. {number}").status for number in range(MAX_PER_HOUR)} == {201}
-    reply = person.write(address="me@home.example")
-    assert (reply.status, reply.get("retry-after")) == (429, "3600")
-    form = fields(tree(reply))
-    assert ("".join(form["text"].itertext()), form["address"].get("value")) == (TEXT, "me@home.example")
-    assert len(person.kept) == MAX_PER_HOUR
-    person.clock.forward(seconds=3600)
-    assert person.write().status == 201
-
-
 class UnreachableRequests(Requests):
     """A store that cannot be reached."""
 
@@ -295,26 +278,6 @@ def test_form_keeps_typed_values_while_the_store_is_unavailable(caplog: pytest.L
 
 
 # The function that is told.
-
-
-def test_desk_is_told_nothing_that_the_visitor_wrote() -> None:
-    told: list[dict[str, Any]] = []
-    person = Person("a", desk=told.append)
-    person.write(kind="erase", address="me@home.example")
-    assert told == [{"reference": person.kept[0].reference, "kind": "erase", "due_at": "2025-07-15T15:06:40Z"}]
-    person.write(text="")
-    assert len(told) == 1
-
-
-def test_async_desk_function_is_called() -> None:
-    told: list[str] = []
-
-    async def desk(notice: dict[str, Any]) -> None:
-        await asyncio.sleep(0)
-        told.append(notice["kind"])
-
-    assert Person(desk=desk).write().status == 201
-    assert told == ["see"]
 
 
 def test_failing_desk_function_loses_no_request(caplog: pytest.LogCaptureFixture) -> None:
@@ -343,31 +306,28 @@ def test_desk_without_a_ledger_stops_the_start() -> None:
 # From the form to the answer, in a database.
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    given: str = (
-        request.getfixturevalue("postgres_url") if request.param == "postgresql" else f"sqlite:///{tmp_path}/c.db"
-    )
-    return given
+@pytest.mark.parametrize("is_async", [False, True])
+def test_desk_is_told_nothing_that_the_visitor_wrote(is_async: bool) -> None:
+    told: list[dict[str, Any]] = []
+
+    async def tell(notice: dict[str, Any]) -> None:
+        told.append(notice)
+
+    person = Person("a", desk=tell if is_async else told.append)
+    person.write(kind="erase", address="me@home.example")
+    assert told == [{"reference": person.kept[0].reference, "kind": "erase", "due_at": "2025-07-15T15:06:40Z"}]
+    person.write(text="")
+    assert len(told) == 1
 
 
-@pytest.mark.slow
-def test_request_from_the_form_is_answered_on_the_command_line(url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    ledger = open_ledger(url)
-    person = Person("a", ledger=ledger)
-    assert person.write(text="訪問 \0 '; DROP TABLE x; --", address="me@home.example").status == 201
-    (kept,) = person.kept
-    assert main(["requests", "answer", kept.reference, "--text", "We keep nothing.", "--ledger", url]) == GOOD
-    assert "address: me@home.example\n" in capsys.readouterr().out
-    (exported,) = person.get(f"{PREFIX}/export").json["requests"]
-    assert (exported["text"], exported["answer"]) == ("訪問  '; DROP TABLE x; --", "We keep nothing.")
-    assert exported["state"] == "answered"
-    ledger.close()
-
-
-def test_json_of_the_desk_has_only_texts() -> None:
+def test_flood_has_to_wait_and_loses_nothing_that_was_written() -> None:
     person = Person()
-    headers = [("content-type", "application/json"), ("sec-fetch-site", "same-origin")]
-    reply = person.request("POST", REQUESTS, headers, b'{"kind": "see", "text": 1}')
-    assert reply.status == 400
-    assert person.kept == []
+    person.app._site.limits["help desk"].most = 2  # type: ignore[attr-defined]
+    assert {person.write(text=f"No. {number}").status for number in range(2)} == {201}
+    reply = person.write(address="me@home.example")
+    assert (reply.status, reply.get("retry-after")) == (429, "3600")
+    form = fields(tree(reply))
+    assert ("".join(form["text"].itertext()), form["address"].get("value")) == (TEXT, "me@home.example")
+    assert len(person.kept) == 2
+    person.clock.forward(seconds=3600)
+    assert person.write().status == 201

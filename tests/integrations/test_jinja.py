@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cookie_consent import ConsentMiddleware
 from cookie_consent.integrations.jinja import ConsentedExtension, consent_context
+from tests.endpoints.test_do_not_sell import SELLS
 from tests.support.asgi import PREFIX, SITE, Visitor, call, policy
 from tests.support.browsers.browser import forms
 from tests.support.policies import KEY
@@ -228,3 +229,25 @@ def test_template_prints_what_vendors_are_told_first_in_a_page_without_injection
         r"""<script data-vendors='{[^']*"holds":{"media":true}[^']*' src="[^"]*/vendors\.[^"]*"></script>""",
         printed["matomo"],
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "link"),
+    [
+        (
+            SELLS,
+            f'<a href="{PREFIX}/do-not-sell?language=en&amp;next=/">Do Not Sell or Share My Personal Information</a>',
+        ),
+        (SITE, ""),
+    ],
+)
+def test_template_can_place_opt_out_link(text: str, link: str, tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text("{{ privacy_opt_out_link }}")
+    templates = Jinja2Templates(tmp_path, context_processors=[consent_context])
+
+    async def home(request: Request) -> Response:
+        return templates.TemplateResponse(request, "page.html")
+
+    options: dict[str, Any] = {"policy": policy(text), "secret_keys": KEY, "inject": False}
+    app = Starlette(routes=[Route("/", home)], middleware=[Middleware(ConsentMiddleware, **options)])
+    assert call(app, headers=HTML).text == link
