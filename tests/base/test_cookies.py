@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from itertools import product
 
@@ -17,14 +18,20 @@ from cookie_consent.base.cookies import (
     expire_cookie,
     find_values,
     is_deletion,
+    is_sent_to,
+    list_names_read,
+    list_settable_domains,
     parse_date,
     read_cookie_name,
+    read_lifetime,
     set_cookie,
+    shorten_lifetime,
     split_cookies,
 )
 from tests.support.examples import examples
 
 NOW = 1_750_000_000
+MONTH = timedelta(days=30)
 PAST, FUTURE = b"Thu, 01 Jan 1970 00:00:00 GMT", b"Fri, 31 Dec 2049 23:59:59 GMT"
 
 
@@ -84,6 +91,8 @@ def test_any_bytes_can_be_parsed_as_cookies(field: bytes, name: bytes) -> None:
 def test_our_cookie_is_host_only_and_http_only(secure: bool, end: bytes) -> None:
     field = set_cookie("consent", "token", 15_552_000, secure=secure)
     assert field == b"consent=token; Max-Age=15552000; Path=/; HttpOnly; SameSite=Lax" + end
+    shared = set_cookie("state", "s", 5, path="/p", domain="site.example", secure=secure, http_only=False)
+    assert shared == b"state=s; Max-Age=5; Path=/p; SameSite=Lax; Domain=site.example" + end
 
 
 @pytest.mark.parametrize(
@@ -428,3 +437,112 @@ def test_parse_date_is_read_as_in_browsers_or_rejected(text: str, date: datetime
 def test_any_text_is_utc_date_or_none(text: str) -> None:
     date = parse_date(text)
     assert date is None or date.tzinfo is UTC
+
+
+# Lifetimes
+
+
+@pytest.mark.parametrize(
+    ("field", "longest", "shortened"),
+    [
+        (b"a=s; Path=/; Max-Age=34560000; HttpOnly", None, b"a=s; Path=/; HttpOnly"),
+        (b"a=s;expires=Fri, 13 Jun 2036 15:06:40 GMT ;Secure", None, b"a=s;Secure"),
+        (b"a=s; Max-Age=60; Expires=" + PAST, None, b"a=s"),
+        (b"a=s; Max-Age=0; Expires=" + FUTURE, None, b"a=s; Max-Age=0"),
+        (b"a=s; Max-Age=x; Expires=" + PAST, None, b"a=s; Expires=" + PAST),
+        (b"a=1; max-age = 34560000 ; Path=/videos", MONTH, b"a=1; max-age =2592000; Path=/videos"),
+        (b"a=1; Expires=Fri, 13 Jun 2036 15:06:40 GMT", MONTH, b"a=1; Expires=Tue, 15 Jul 2025 15:06:40 GMT"),
+        (b"a=1; Expires=Monday, 14-Jul-25 15:06:40 GMT", MONTH, b"a=1; Expires=Mon, 14 Jul 2025 15:06:40 GMT"),
+        (b"a=1; Expires=Mon, 14 Jul 2025 15:06:40 GMT", MONTH, b"a=1; Expires=Mon, 14 Jul 2025 15:06:40 GMT"),
+        (b"a=1; Max-Age=60; Max-Age=99999999", MONTH, b"a=1; Max-Age=60; Max-Age=2592000"),
+        (b"a=1; Max-Age=1e9; Expires=soon", MONTH, b"a=1"),
+        (b"a=1; Max-Age=" + b"6" * 1025, MONTH, b"a=1"),
+        (b"a=1; Max-Age=" + b"6" * 1024, MONTH, b"a=1; Max-Age=2592000"),
+        (b"a=1; Max-Age=2592000", MONTH, b"a=1; Max-Age=2592000"),
+        (b"a=1; Max-Age=2592001", MONTH, b"a=1; Max-Age=2592000"),
+        (b"a=1; Max-Age=-; Max-Age=-7", MONTH, b"a=1; Max-Age=-; Max-Age=-7"),
+        (b"a=Max-Age=99999999; X-Max-Age=99999999", MONTH, b"a=Max-Age=99999999; X-Max-Age=99999999"),
+        (b"a=; Max-Age=0; Path=/", None, b"a=; Max-Age=0; Path=/"),
+        (b"a=; Expires=Thu, 01-Jan-1970 00:00:00 GMT", MONTH, b"a=; Expires=Thu, 01-Jan-1970 00:00:00 GMT"),
+        (b"a=1; Path=/", MONTH, b"a=1; Path=/"),
+    ],
+)
+def test_longer_lifetime_than_allowed_is_shortened(field: bytes, longest: timedelta | None, shortened: bytes) -> None:
+    assert shorten_lifetime(field, longest, NOW) == shortened
+    assert shorten_lifetime(shortened, longest, NOW) == shortened
+
+
+@pytest.mark.parametrize(
+    ("attributes", "seconds"),
+    [
+        (b"", None),
+        (b"; Path=/", None),
+        (b"; Max-Age=60", 60),
+        (b"; Max-Age=0060; Max-Age=x", 60),
+        (b"; Max-Age=60; Max-Age=5", 5),
+        (b"; Max-Age=-60", -1),
+        (b"; Max-Age=-", -math.inf),
+        (b"; Max-Age=" + b"9" * 30, 999_999_999_999),
+        (b"; Expires=Sun, 15 Jun 2025 15:07:40 GMT", 60),
+        (b"; Expires=Sun, 15 Jun 2025 15:07:40 GMT; Max-Age=5", 5),
+        (b"; Expires=Sun, 15 Jun 2025 15:07:40 GMT; Max-Age=soon", 60),
+        (b"; Expires=soon", None),
+        (b"; X-Max-Age=60; Max-Age2=60", None),
+    ],
+)
+def test_lifetime_is_that_of_the_last_attribute_that_can_be_read(attributes: bytes, seconds: float | None) -> None:
+    assert read_lifetime(b"a=1" + attributes, NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        (b"a", {b"a"}),
+        (b"\xa0a\x85", {b"a", b"\xa0a\x85"}),
+        (b"\x1ca\x1f", {b"a"}),
+        ("\u3000a".encode(), {"\u3000a".encode(), b"a"}),
+    ],
+)
+def test_frameworks_read_a_name_without_what_they_take_for_white_space(name: bytes, read: set[bytes]) -> None:
+    assert list_names_read(name) == read
+
+
+# Domains and paths
+
+
+@pytest.mark.parametrize(
+    ("host", "domains"),
+    [
+        ("site.example", ["site.example"]),
+        ("www.site.example", ["site.example", "www.site.example"]),
+        ("xn--1-7fa.xn--p1ai", ["xn--1-7fa.xn--p1ai"]),
+        ("g.f.e.d.c.b.a", ["b.a", "c.b.a", "d.c.b.a", "e.d.c.b.a", "f.e.d.c.b.a"]),
+        ("localhost", []),
+        ("", []),
+        ("203.0.113.7", []),
+        ("[2001:db8::1]", []),
+        ("a..b", []),
+        ("a.b;domain=c", []),
+        ("a.b\n", []),
+        ("(other)", []),
+        ("a" * 64 + ".example", []),
+    ],
+)
+def test_host_can_set_cookies_for_itself_and_parent_domains(host: str, domains: list[str]) -> None:
+    assert list_settable_domains(host) == domains
+
+
+@pytest.mark.parametrize(
+    ("path", "cookie_path", "sent"),
+    [
+        ("/privacy-choices", "/", True),
+        ("/privacy-choices", "/privacy-choices", True),
+        ("/privacy-choices/events", "/privacy-choices", True),
+        ("/privacy-choices/events", "/privacy-choices/", True),
+        ("/privacy-choices", "/privacy-choices/", False),
+        ("/privacy-choices", "/privacy", False),
+        ("/privacy-choices", "/shop", False),
+    ],
+)
+def test_cookie_is_sent_to_paths_below_its_path(path: str, cookie_path: str, sent: bool) -> None:
+    assert is_sent_to(path, cookie_path) is sent

@@ -1,21 +1,12 @@
-"""Tests of forked processes, and of waiting and retrying."""
+"""Tests of forked processes."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-import time
-from contextlib import closing
 from pathlib import Path
 
 import pytest
-
-from cookie_consent.base.threads import Backoff, wait_until
-from cookie_consent.ledgers import open_ledger
-from cookie_consent.report.live.app import report_app
-from tests.support.asgi import call, run
-from tests.support.forking import fork_hook
-from tests.support.ledger_writer import entry
 
 ROOT = Path(__file__).parents[2]
 LEDGER = """
@@ -63,19 +54,6 @@ def test_forked_process_opens_its_own_ledger_connections(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_ledger_and_report_work_after_fork(tmp_path: Path) -> None:
-    """Call the hook in this process, as `os.fork` does in the child."""
-    with fork_hook() as after_fork, closing(open_ledger(f"sqlite:///{tmp_path}/consent.db")) as ledger:
-        app = report_app(tmp_path / "no.jsonl", authorize=lambda request: True)
-        for number in (1, 2):
-            run(ledger.append(entry("a")))
-            assert len(run(ledger.records("a"))) == number
-            assert call(app).status == 200
-            after_fork()
-            after_fork()
-
-
-@pytest.mark.slow
 def test_forked_process_makes_reports(tmp_path: Path) -> None:
     script = """
 import os, sys
@@ -89,38 +67,3 @@ if child := os.fork():
 os._exit(0 if call(app).status == 200 else 1)
 """
     subprocess.run([sys.executable, "-c", script, str(tmp_path / "access.jsonl")], cwd=ROOT, check=True, timeout=60)
-
-
-# Waiting and retrying.
-
-
-@pytest.mark.parametrize(("holds_at", "seconds", "pauses"), [(1, 0, 0), (2, 0, None), (3, 2, 2), (99, 2, None)])
-def test_wait_until_polls_until_condition_or_deadline(holds_at: int, seconds: float, pauses: int | None) -> None:
-    calls, slept = list[int](), list[float]()
-
-    def holds() -> bool:
-        calls.append(1)
-        return len(calls) >= holds_at
-
-    assert wait_until(holds, seconds, 0.5, slept.append) == (pauses is not None)
-    assert len(slept) == (pauses if pauses is not None else seconds / 0.5)
-
-
-def test_slow_sleep_does_not_extend_wait() -> None:
-    slept = list[float]()
-
-    def sleep(seconds: float) -> None:
-        slept.append(seconds)
-        time.sleep(0.03)
-
-    assert not wait_until(lambda: False, 0.02, 0.001, sleep)
-    assert len(slept) == 1
-
-
-def test_backoff_pauses_grow_until_reset() -> None:
-    backoff = Backoff(1, 5, jitter=lambda: 1.0)
-    assert [backoff.next_pause() for _ in range(5)] == [1, 2, 4, 5, 5]
-    backoff.reset()
-    assert backoff.next_pause() == 1
-    assert Backoff(1, 5, jitter=lambda: 0.0).next_pause() == 0.5
-    assert 0.5 <= Backoff(1, 5).next_pause() <= 1

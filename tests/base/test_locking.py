@@ -6,8 +6,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -61,27 +59,6 @@ def test_folder_of_another_user_stays(place: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(os, "geteuid", lambda: somebody)
     with temporary_folder():
         assert (other / "in-use.lock").is_symlink()
-
-
-def test_folder_of_a_killed_process_is_removed_while_its_lock_is_open(
-    place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Windows removes no open file, so the lock is removed after all others."""
-    left = place / "cookie-consent-left"
-    left.mkdir()
-    (left / "in-use.lock").touch()
-    opened = locking.hold_lock
-
-    @contextmanager
-    def kept(path: Path, flags: int) -> Iterator[int]:
-        with opened(path, flags) as file:
-            yield file
-            left.mkdir()
-            path.touch()
-
-    monkeypatch.setattr(locking, "hold_lock", kept)
-    with temporary_folder():
-        assert not left.exists()
 
 
 def test_folder_of_a_running_process_stays(place: Path) -> None:

@@ -156,14 +156,15 @@ def test_answer_from_before_hosts_shared_answers_counts_over_https(place: Place,
             pair(OWN.set_consent(REFUSED, former)),
             pair(OWN.set_signals(frozenset({"gpc"}), REFUSED, NOW, former)),
             pair(OWN.set_visitor(NOW, former)[1]),
+            pair(OWN.set_withdrawn([WithdrawnVisitor("w", NOW + 9)], NOW, former, "/base")),
         ]
     )
     found = [replace(REFUSED, overridden_by=frozenset({"gpc"}))] if counts else []
     assert SHARING.read_records(cookies, place) == found
     assert (SHARING.read_visitor(cookies, NOW, place) is not None) is counts
     assert SHARING.has_answer(cookies, place)
-    deleted = [OWN.forget(spec, former) for spec in (CONSENT, VISITOR)]
-    assert SHARING.forget_former([CONSENT, VISITOR, STATE], cookies, place, "/base") == deleted
+    deleted = [OWN.forget(spec, former, "/base") for spec in (CONSENT, VISITOR, ERASURE)]
+    assert SHARING.forget_former([CONSENT, VISITOR, STATE, ERASURE], cookies, place, "/base") == deleted
     assert OWN.forget_former([CONSENT], cookies, former, "/base") == []
 
 

@@ -1,10 +1,12 @@
-"""Tests of the lifespan: apps that have none are answered for, and errors of those that have one reach the server."""
+"""Tests of the start and the end of a server: the lifespan, the check of the app, and errors of a constructor."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cookie_consent.base.startup import run_lifespan
+from cookie_consent.base.startup import FailsAtStart, check_app, fails_at_start, run_lifespan
 from tests.support.asgi import drive
 
 STARTUP, SHUTDOWN = "lifespan.startup", "lifespan.shutdown"
@@ -222,13 +224,6 @@ def test_app_that_cannot_be_built_is_no_app_without_lifespan(make: Callable[...,
     assert server.happened == []
 
 
-def test_what_is_no_asgi_app_is_no_app_without_lifespan() -> None:
-    server = Server(lambda scope: None)  # type: ignore[arg-type, misc]
-    with pytest.raises(TypeError):
-        server.run()
-    assert server.happened == []
-
-
 def test_app_that_calls_itself_fails_to_start_and_says_so() -> None:
     server = Server(returning)
 
@@ -249,3 +244,98 @@ def test_app_can_start_again_in_the_same_task() -> None:
     server = Server(refusing)
     asyncio.run(start_twice(server))
     assert server.happened == WHOLE * 2
+
+
+# What the middleware wraps
+
+
+def wsgi_app(environ: Any, start_response: Any) -> list[bytes]:
+    return []
+
+
+async def asgi_app(scope: Any, receive: Any, send: Any) -> None:
+    pass
+
+
+class WithoutSignature:
+    """An app whose parameters Python cannot tell."""
+
+    __signature__ = "none"
+
+    async def __call__(self, *message: Any) -> None:
+        pass
+
+
+@pytest.mark.parametrize("app", [asgi_app, WithoutSignature()])
+def test_asgi_app_is_taken(app: Any) -> None:
+    check_app(app)
+
+
+@pytest.mark.parametrize(("app", "remedy"), [(wsgi_app, "It is a WSGI app"), ("app", "It is the ASGI app")])
+def test_other_app_is_refused_with_a_remedy(app: Any, remedy: str) -> None:
+    with pytest.raises(ValueError, match=remedy):
+        check_app(app)
+
+
+def test_app_that_litestar_wraps_for_a_route_is_refused_with_a_remedy() -> None:
+    def build_route_middleware_stack() -> None:  # as Litestar's function is called
+        check_app(asgi_app)
+
+    with pytest.raises(ValueError, match="Wrap the app instead"):
+        build_route_middleware_stack()
+
+
+# Errors of a constructor
+
+
+class Made(FailsAtStart):
+    """What a framework constructs."""
+
+    @fails_at_start(lambda names: Made.check_names(names))
+    def __init__(self, error: Exception | None = None, **_: Any) -> None:
+        if error:
+            raise error
+
+    @staticmethod
+    def check_names(names: Iterable[str]) -> None:
+        if "gone" in names:
+            raise ValueError("gone: it is called so no more")
+
+
+def build_middleware_stack(**options: Any) -> Made:  # as Starlette's method is called
+    return Made(**options)
+
+
+def test_error_of_a_constructor_is_raised_where_the_site_calls_it() -> None:
+    assert Made().refuses is None
+    for wrong in ({"error": ValueError("wrong")}, {"gone": 1}, {"error": KeyError("x")}):
+        with pytest.raises((ValueError, KeyError)):
+            Made(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"error": ValueError("wrong")}, "ValueError: wrong\nread on"),
+        ({"gone": 1}, "ValueError: gone: it is called so no more"),
+    ],
+)
+def test_error_of_a_late_constructor_stops_the_server_or_each_request(wrong: dict[str, Any], message: str) -> None:
+    if error := wrong.get("error"):
+        error.add_note("read on")
+    refuses = build_middleware_stack(**wrong).refuses
+    assert refuses is not None
+    sent: list[Message] = []
+    for kind in ("lifespan", "http"):
+        with pytest.raises(ValueError, match=r"wrong|no more"):
+            asyncio.run(drive(refuses, {"type": kind}, EVENTS, sent.append))
+    assert sent == [{"type": "lifespan.startup.failed", "message": message}]
+
+
+def test_error_that_says_all_ends_the_process_without_a_traceback() -> None:
+    code = "from tests.base.test_startup import Made; Made(error=ValueError('wrong'))"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert (ended.returncode, ended.stderr) == (1, "ValueError: wrong\n")
+    code = code.replace("ValueError", "KeyError")
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert ended.stderr.startswith("Traceback")
