@@ -12,7 +12,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -35,18 +34,16 @@ BUSY = 3
 
 
 class Log:
-    """The access log, in files, of a running site.
+    """The access log, in a file, of a running site.
 
     Args:
         server: serves the site.
         path: the live file.
-        clock: the file with the error of its clock, in seconds.
     """
 
-    def __init__(self, server: Server, path: Path, clock: Path) -> None:
+    def __init__(self, server: Server, path: Path) -> None:
         self.server = server
         self.path = path
-        self.clock = clock
         self._number = 0
 
     def traffic(self, **options: Any) -> Traffic:
@@ -54,40 +51,32 @@ class Log:
         self._number += 1_000_000
         return Traffic(self.server, first=self._number, **options)
 
-    def records(self, *folders: Path) -> list[dict[str, Any]]:
-        """Return the complete records, also those in folders that were moved away."""
-        found: list[dict[str, Any]] = []
-        for folder in (self.path.parent, *folders):
-            file = folder / self.path.name
-            for line in file.read_bytes().splitlines() if file.exists() else ():
-                with suppress(ValueError):  # a full disk or a kill cut it off
-                    found.append(json.loads(line))
-        return found
-
-    def pages_recorded(self, traffic: Traffic, *folders: Path) -> list[int]:
-        """Return the numbers of the pages that have a record of this traffic."""
-        ids = set(traffic.ids)
-        return sorted(number_of(record) for record in self.records(*folders) if record["visitor.id"] in ids)
+    def pages_recorded(self, traffic: Traffic) -> list[int]:
+        """Return the numbers of the pages that have a complete record of this traffic."""
+        found: list[int] = []
+        for line in self.path.read_bytes().splitlines() if self.path.exists() else ():
+            with suppress(ValueError):  # a full disk or a kill cut it off
+                record = json.loads(line)
+                if record["visitor.id"] in traffic.ids:
+                    found.append(number_of(record))
+        return sorted(found)
 
 
 def number_of(record: dict[str, Any]) -> int:
     return int(record["url.path"].rpartition("/")[2])
 
 
-def served(folder: Path, sink: str, **environ: str) -> AbstractContextManager[Server]:
+def served(folder: Path, sink: str) -> AbstractContextManager[Server]:
     """Serve the site with two workers and without a ledger, which a full disk would stop, too."""
-    return serving(folder, "--no-access-log", workers=2, sink=sink, environ={"LEDGER": "", **environ})
+    return serving(folder, "--no-access-log", workers=2, sink=sink, environ={"LEDGER": ""})
 
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Log]:
-    """A site with records in files. Each test repairs what it breaks."""
+    """A site with records in a file. Each test repairs what it breaks."""
     folder = tmp_path_factory.mktemp("site")
-    path = folder / "logs" / "access.jsonl"
-    clock = folder / "clock"
-    clock.write_text("0", "ascii")
-    with served(folder, str(path), CLOCK=str(clock)) as server:
-        yield Log(server, path, clock)
+    with served(folder, str(folder / "access.jsonl")) as server:
+        yield Log(server, folder / "access.jsonl")
         server.stop()
     assert "Exception in ASGI" not in server.output.read_text("utf-8")
 
@@ -153,60 +142,6 @@ def test_full_disk_costs_no_page_and_no_record(log: Log) -> None:
         log.server.ask_each_worker("/limit")
     check_no_page_failed(traffic)
     check_each_page_has_one_record(traffic, lambda: log.pages_recorded(traffic))
-
-
-def test_moved_folder_costs_no_page_and_no_record(log: Log) -> None:
-    gone = log.path.parent.with_name("gone")
-    with log.traffic() as traffic, outage(traffic):
-        wait_until(lambda: log.pages_recorded(traffic))
-        log.path.parent.rename(gone)
-        let_outage_last(traffic)
-    check_no_page_failed(traffic)
-    check_each_page_has_one_record(traffic, lambda: log.pages_recorded(traffic, gone))
-    assert log.pages_recorded(traffic), "the folder was created again"
-    assert len(log.pages_recorded(traffic, gone)) > len(log.pages_recorded(traffic)), (
-        "the moved folder has the earlier records"
-    )
-
-
-def test_clock_set_back_costs_no_page_and_no_record(log: Log) -> None:
-    day = timedelta(days=1)
-    log.clock.write_text(str(-3 * day.total_seconds()), "ascii")
-    traffic = log.traffic()  # its visitors accept while the clock is three days behind
-    set_clock(log, timedelta(0))
-    with traffic, outage(traffic):
-        set_clock(log, -day)
-        let_outage_last(traffic)
-        set_clock(log, timedelta(0))
-    check_no_page_failed(traffic)
-    check_each_page_has_one_record(traffic, lambda: log.pages_recorded(traffic))
-    days = {record["time"][:10] for record in log.records() if record["visitor.id"] in traffic.ids}
-    today = datetime.now(UTC)
-    assert {f"{today:%Y-%m-%d}", f"{today - day:%Y-%m-%d}"} <= days
-
-
-def set_clock(log: Log, ahead: timedelta) -> None:
-    """Set the clock, by a rename, so that no process reads half of the file."""
-    new = log.clock.with_suffix(".new")
-    new.write_text(str(ahead.total_seconds()), "ascii")
-    new.rename(log.clock)
-
-
-@pytest.mark.full_matrix
-def test_unwritable_folder_costs_no_page_and_no_record(tmp_path: Path) -> None:
-    path = tmp_path / "logs" / "access.jsonl"
-    path.parent.mkdir(mode=0o500)
-    with served(tmp_path, str(path)) as server, Traffic(server) as traffic:
-        log = Log(server, path, tmp_path)
-        with outage(traffic):
-            let_outage_last(traffic)
-            assert not path.exists()
-            path.parent.chmod(0o700)
-            wait_until(path.exists)
-        traffic.end()
-        check_no_page_failed(traffic)
-        check_each_page_has_one_record(traffic, lambda: log.pages_recorded(traffic))
-        server.stop()
 
 
 def check_restart_of_store(folder: Path, url: str, stop: Callable[[], object], start: Callable[[], object]) -> None:
