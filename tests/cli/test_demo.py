@@ -176,7 +176,7 @@ def demo_of(file: Path) -> Iterator[tuple[str, Any]]:
 def test_site_follows_the_policy_file_while_it_is_edited(tmp_path: Path) -> None:
     file = tmp_path / "consent.toml"
     file.write_text(VIDEO_POLICY, encoding="utf-8")
-    with demo_of(file) as (address, terminal), httpx.Client(base_url=address, headers=HTML) as visitor:
+    with demo_of(file) as (address, terminal), httpx.Client(base_url=address, headers=HTML, timeout=60) as visitor:
         for path in ("/names", "/names?name=a", "/whois?name=kawa", "/offices", "/account", "/whois/terms", "/"):
             page = visitor.get(httpx.URL(path).copy_add_param("lang", "fr")).raise_for_status().text
             assert "</html>" in page, "each page works with any policy"
