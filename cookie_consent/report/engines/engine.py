@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +14,7 @@ from cookie_consent.report.where import Segment
 from cookie_consent.sinks import without_spill
 from cookie_consent.sinks.files.closed_files import counts_path, sources
 from cookie_consent.sinks.files.damage import Damaged
+from cookie_consent.sinks.optional import duckdb_connection
 
 Row = dict[str, Any]
 Given = Mapping[str, int | str]
@@ -115,7 +116,7 @@ LEAST = 64_000_000
 """The smallest allowed limit, in bytes: DuckDB needs this much for each thread that reads JSON."""
 _UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 _SIZE = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?([MGT]i?B)", re.IGNORECASE)
-_CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+_DEFAULT_OF_DUCKDB = "SELECT parse_formatted_bytes(current_setting('memory_limit'))"
 
 
 def parse_memory(text: str) -> int:
@@ -134,18 +135,12 @@ def parse_memory(text: str) -> int:
     return size
 
 
-def default_memory(limit: Path = _CGROUP_LIMIT) -> int:
-    """Return a quarter of the memory of this machine or container, in bytes, and at least 512 MB.
-
-    Args:
-        limit: the file with the container's memory limit (cgroup v2).
-    """
-    sizes = []
-    with suppress(AttributeError, ValueError, OSError):  # Windows has no sysconf
-        sizes.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    with suppress(ValueError, OSError):  # "max": no limit
-        sizes.append(int(limit.read_text()))
-    return max(min(sizes, default=0) // 4, LEAST_DEFAULT)
+def default_memory() -> int:
+    """Return a quarter of the memory of this machine or container, in bytes, and at least 512 MB."""
+    with duckdb_connection({}) as connection:
+        # DuckDB itself takes four fifths by default.
+        (size,) = connection.execute(_DEFAULT_OF_DUCKDB).fetchall()[0]
+    return max(int(size) * 5 // 16, LEAST_DEFAULT)
 
 
 def format_size(size: int) -> str:

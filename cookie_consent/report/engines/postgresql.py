@@ -15,7 +15,6 @@ from cookie_consent.sinks.files.damage import Damaged
 
 if TYPE_CHECKING:
     from psycopg import Connection, ServerCursor
-    from psycopg.sql import Composed
 
 _LONGEST_CONNECT = 3
 _LONGEST_ANSWER = 600
@@ -23,6 +22,12 @@ _LONGEST_ANSWER = 600
 _LONGEST_SILENCE = 600
 _BATCH_SIZE = 2000
 """Of all records: how long to wait for the next ones, in seconds, and how many are fetched at once."""
+_AS_READ = {"time": """to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""}
+_RECORDS = f"""
+SELECT {", ".join(_AS_READ.get(column, column) for column in COLUMNS.values())} FROM access_records
+WHERE time >= to_timestamp(%(since)s / 1000.0) AND time < to_timestamp(%(end)s / 1000.0)
+    AND (%(host)s::text = '' OR host = %(host)s::text)
+ORDER BY time, uid"""  # noqa: S608 (names of ours)
 SETTINGS: tuple[LiteralString, ...] = (
     "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",  # one snapshot for all figures
     # Sort sessions in memory. Compiling a query would take longer than running it. The server may end an idle
@@ -133,20 +138,8 @@ def open_rows(url: str, given: Given, longest: float = _LONGEST_SILENCE) -> Iter
     # A named cursor stays on the server. Without one, psycopg would load all rows into memory.
     with connected(url) as connection, connection.cursor("export") as cursor:
         with cut_off_after(connection.fileno(), longest):
-            cursor.execute(_query(), given)
+            cursor.execute(_RECORDS, given)
         yield _rows(cursor, connection.fileno(), longest)
-
-
-def _query() -> Composed:
-    from psycopg import sql  # an open connection proves that it is installed
-
-    as_read = {"time": sql.SQL("""to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')""")}
-    return sql.SQL("""
-        SELECT {} FROM access_records
-        WHERE time >= to_timestamp(%(since)s / 1000.0) AND time < to_timestamp(%(end)s / 1000.0)
-            AND (%(host)s::text = '' OR host = %(host)s::text)
-        ORDER BY time, uid
-    """).format(sql.SQL(", ").join(as_read.get(column) or sql.Identifier(column) for column in COLUMNS.values()))
 
 
 def _rows(cursor: ServerCursor[Any], descriptor: int, longest: float) -> Iterator[Sequence[Any]]:
