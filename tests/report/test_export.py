@@ -22,7 +22,6 @@ import pytest
 from cookie_consent.cli.frame import FINDING
 from cookie_consent.cli.main import GOOD, WRONG_USAGE, main
 from cookie_consent.report.engines import duckdb_files
-from cookie_consent.report.export import stream as segments
 from cookie_consent.report.export.formats import JSONL, lines, ncsa, parquet
 from cookie_consent.report.export.stream import Span, stream
 from cookie_consent.sinks.columns import COLUMNS
@@ -204,10 +203,9 @@ def uids_in(file: Path) -> list[str]:
     ],
 )  # fmt: skip
 def test_command_exports_a_span_in_every_format(
-    options: list[str], span: Span, live: Path, capsysbinary: CaptureBytes, monkeypatch: pytest.MonkeyPatch
+    options: list[str], span: Span, live: Path, capsysbinary: CaptureBytes
 ) -> None:
     out = live.with_name("out.parquet")
-    monkeypatch.setattr(segments, "_AT_ONCE", 7)
     asked = ["--access-log", str(live), *options, "--format"]
     records = wanted(span)
     uids = [record["log.record.uid"] for record in records]

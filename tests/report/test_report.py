@@ -304,9 +304,7 @@ def test_default_memory_is_at_most_a_quarter_of_the_machine() -> None:
     assert 512_000_000 <= default_memory() <= max(machine * 0.26, 512_000_000)
 
 
-@pytest.mark.parametrize(
-    ("size", "text"), [(512_000_000, "512 MB"), (10**9, "1.0 GB")]
-)
+@pytest.mark.parametrize(("size", "text"), [(512_000_000, "512 MB"), (10**9, "1.0 GB")])
 def test_memory_size_is_formatted(size: int, text: str) -> None:
     assert format_size(size) == text
 
@@ -500,8 +498,8 @@ def compute(url: str) -> None:
 
 
 def read(url: str) -> None:
-    with postgresql.open_rows(url, Span().given, longest=0.3) as rows:
-        next(rows)
+    with postgresql.opened(url, longest=0.3) as engine:
+        next(engine.stream(Span().given, of_segment=False))
 
 
 @pytest.mark.parametrize("ask", [compute, read])

@@ -22,14 +22,8 @@ SETTINGS = {
     "max_execution_time": _LONGEST_ANSWER,
 }
 """Of queries that compute figures."""
-_STREAMING = {"max_bytes_before_external_sort": 1_000_000_000}
+_STREAMING = {"max_execution_time": 0, "max_bytes_before_external_sort": 1_000_000_000}
 """Of a query for all records. Beyond this much memory, in bytes, the server sorts on disk."""
-_AS_READ = {"time": "concat(replaceOne(toString(r.time), ' ', 'T'), 'Z')"}
-_RECORDS = f"""
-SELECT {", ".join(_AS_READ.get(column, f"r.{column}") for column in COLUMNS.values())} FROM access_records AS r FINAL
-WHERE r.time >= fromUnixTimestamp64Milli({{since:Int64}}) AND r.time < fromUnixTimestamp64Milli({{end:Int64}})
-    AND ({{host:String}} = '' OR r.host = {{host:String}})
-ORDER BY r.time, r.uid"""  # noqa: S608 (names of ours)
 _UNKNOWN_TABLE = "UNKNOWN_TABLE"
 
 
@@ -58,6 +52,12 @@ class ClickHouseServer:
         """Return the rows of an SQL file."""
         result = self._client.query(sql(name, CLICKHOUSE, **words, **shape(given)), parameters=dict(given))
         return [dict(row) for row in result.named_results()]
+
+    def stream(self, given: Given, *, of_segment: bool) -> Iterator[Sequence[Any]]:
+        """Yield the records of a span."""
+        text = sql("stream", CLICKHOUSE, columns=COLUMNS.values(), of_segment=of_segment, condition="")
+        with self._client.query_rows_stream(text, parameters=dict(given), settings=_STREAMING) as rows:
+            yield from rows
 
 
 @contextmanager
@@ -89,24 +89,6 @@ def make_views(url: str) -> None:
     with connected(url, {}, session=False) as client:
         for statement in sql("database_views", CLICKHOUSE, **words).split(";"):
             client.command(statement)
-
-
-@contextmanager
-def open_rows(url: str, given: Given) -> Iterator[Iterator[Sequence[object]]]:
-    """Open the records of a span, as rows of the columns in `COLUMNS`.
-
-    Args:
-        url: the URL of the database.
-        given: `since` and `end` in milliseconds since 1970, and `host`.
-
-    Raises:
-        UnreadableError: the database cannot be read, or clickhouse-connect is missing.
-    """
-    with (
-        connected(url, _STREAMING, session=False) as client,
-        client.query_rows_stream(_RECORDS, parameters=dict(given)) as rows,
-    ):
-        yield iter(rows)
 
 
 @contextmanager

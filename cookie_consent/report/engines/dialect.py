@@ -27,6 +27,12 @@ _WORDS: Mapping[str, tuple[str, str, str]] = {
     "milliseconds": ("epoch_ms({0})", "floor(extract(epoch FROM {0}) * 1000)::bigint", "toUnixTimestamp64Milli({0})"),
     # milliseconds since 1970, as a time.
     "moment": ("make_timestamp({0} * 1000)", "to_timestamp({0} / 1000.0)", "fromUnixTimestamp64Milli({0}, 'UTC')"),
+    # a time, as records write it.
+    "time_text": (
+        "strftime({0}, '%Y-%m-%dT%H:%M:%S.%gZ')",
+        """to_char({0} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')""",
+        "concat(replaceOne(toString({0}), ' ', 'T'), 'Z')",
+    ),
     # a text like 2026-11-25, as a date.
     "date": ("{0}::DATE", "{0}::date", "toDate({0})"),
     # a date, as days since 1970.
@@ -111,6 +117,8 @@ _WORDS: Mapping[str, tuple[str, str, str]] = {
     # after SELECT, keeps one row for each uid; "" where there are no duplicates, or where the engine removes them
     # later.
     "once": ("", "", "DISTINCT ON (uid)"),
+    # after the table of records, leaves out duplicates where the engine removes them later.
+    "final": ("", "", "FINAL"),
 }
 """The words that differ between the engines, in the order of `DIALECTS`, each a pattern for `str.format`.
 

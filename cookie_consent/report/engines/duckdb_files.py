@@ -28,7 +28,7 @@ from cookie_consent.report.engines.tables import Kept, add_closed_days, load_fac
 from cookie_consent.report.where import Segment
 from cookie_consent.sinks.columns import COLUMNS
 from cookie_consent.sinks.files.closed_files import Source, counts_path, one_file, retry_if_moved
-from cookie_consent.sinks.files.damage import PROBE, Damaged, find_other_lines, incomplete, read_undamaged
+from cookie_consent.sinks.files.damage import PROBE, Damaged, find_other_lines, read_undamaged
 from cookie_consent.sinks.optional import NotInstalledError, duckdb, duckdb_connection, is_interruption
 
 if TYPE_CHECKING:
@@ -56,19 +56,12 @@ DELETE FROM beside
 WHERE (came, uid) IN (
     SELECT (came, uid) FROM read_parquet(getvariable('records_tables')) WHERE came >= (SELECT min(came) FROM beside)
 )"""
-_MEMORY_OF_ROWS = 160_000_000
-"""The bytes that DuckDB may take. What sorting needs beyond that goes to temporary files."""
 _BATCH_SIZE = 2000
 """How many rows are fetched at once."""
 _TYPES = {"time": "TIMESTAMP", "status": "INTEGER", "duration_ms": "DOUBLE"}
 """Column -> type. All other columns are texts."""
 _VIEWED = {key: (column, _TYPES.get(column, "VARCHAR")) for key, column in COLUMNS.items()}
-_AS_READ = {"time": "strftime(time, '%Y-%m-%dT%H:%M:%S.%gZ')"}
-_ALL = f"""
-SELECT {", ".join(_AS_READ.get(column, column) for column in COLUMNS.values())} FROM access_records
-WHERE uid IS NOT NULL AND coalesce(isfinite(duration_ms), true) AND ($host = '' OR host = $host)
-    AND time >= make_timestamp($since::BIGINT * 1000) AND time < make_timestamp($end::BIGINT * 1000)
-ORDER BY access_records.time, uid"""  # noqa: S608 (names of ours)
+_ARE_RECORDS = "AND uid IS NOT NULL AND coalesce(isfinite(duration_ms), true)"
 _JOIN_AS_WRITTEN = "SET disabled_optimizers = 'join_order,build_side_probe_side'"
 """Joins have many records on one side and few groups on the other. DuckDB's optimizer guesses the groups to be many,
 and then keeps all records in memory."""
@@ -187,9 +180,12 @@ class DuckDBFiles:
         self, path: Path, selects: Callable[[Source], bool], fill: Callable[[Sequence[Source]], list[Damaged]]
     ) -> None:
         """Read files of a log, each record once, even if files are rotated or compacted meanwhile."""
-        others, damaged = retry_if_moved(
-            path, lambda found: read_undamaged(self._connection, [each for each in found if selects(each)], fill)
-        )
+        probe = self._connection.cursor()
+
+        def read(found: Sequence[Source]) -> tuple[list[Damaged], list[Damaged]]:
+            return read_undamaged(probe, [each for each in found if selects(each)], fill)
+
+        others, damaged = retry_if_moved(path, read)
         self._add_damaged([*damaged, *others])
 
     def _add_damaged(self, files: Iterable[Damaged]) -> None:
@@ -203,6 +199,29 @@ class DuckDBFiles:
         result = self._run(name, given, **words)
         names = [column[0] for column in result.description or ()]
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+    def stream(self, given: Given, *, of_segment: bool) -> Iterator[Sequence[Any]]:
+        """Yield the records of a span.
+
+        They are sorted before the first one comes. So files may be rotated, compacted or erased from meanwhile.
+        """
+        # Two threads take more time of the processor together than one, and more memory.
+        self._connection.execute("SET threads = 1")
+        first = _day_of(int(given["since"]))
+        rows: list[Any] = []
+
+        def sort(files: Sequence[Source]) -> list[Damaged]:
+            make_view(self._connection, "access_records", files, _VIEWED)
+            words = {"columns": COLUMNS.values(), "of_segment": of_segment, "condition": _ARE_RECORDS}
+            rows[:] = self._run("stream", given, **words).fetchmany(_BATCH_SIZE)
+            return find_other_lines(self._connection.cursor(), files)
+
+        self._set(given)
+        # A file's day is that of its newest record, so files closed before the span have nothing of it.
+        self._read(self._path, lambda source: source.day is None or source.day >= first, sort)
+        while rows:
+            yield from rows
+            rows = self._connection.fetchmany(_BATCH_SIZE)
 
     def _set(self, values: Any) -> None:
         for name, value in values.items():
@@ -288,49 +307,6 @@ def _too_much(memory: int, error: Exception) -> str:
         "compact the files (cookie-consent compact), or allow a report more: --memory "
         f"{2 * memory // 10**6}MB. ({problem})"
     )
-
-
-@contextmanager
-def open_rows(target: str, given: Given) -> Iterator[Iterator[Sequence[Any]]]:
-    """Open the records of a span in files, as rows of the columns in `COLUMNS`.
-
-    They are sorted before the first one comes. So files may be rotated, compacted or erased from while they are read.
-
-    Args:
-        target: the path or "file://" URL of the live file.
-        given: `since` and `end` in milliseconds since 1970, and `host`.
-
-    Raises:
-        UnreadableError: the files cannot be read, or DuckDB is missing.
-        IncompleteError: after all rows: some files are damaged.
-    """
-    path = Path(target.removeprefix("file://"))
-    first = _day_of(int(given["since"]))
-    with connected(path, _MEMORY_OF_ROWS) as connection:
-        # Two threads take more time of the processor together than one, and more memory.
-        connection.execute("SET threads = 1")
-
-        def sort(files: Sequence[Source]) -> tuple[list[Any], list[Damaged]]:
-            make_view(connection, "access_records", files, _VIEWED)
-            rows = connection.execute(_ALL, given).fetchmany(_BATCH_SIZE)
-            return rows, find_other_lines(connection.cursor(), files)
-
-        # A file's day is that of its newest record, so files closed before the span have nothing of it.
-        (rows, others), damaged = retry_if_moved(
-            path,
-            lambda found: read_undamaged(
-                connection.cursor(), [each for each in found if each.day is None or each.day >= first], sort
-            ),
-        )
-        yield _fetch(connection, rows, [*others, *damaged])
-
-
-def _fetch(connection: DuckDBPyConnection, rows: Sequence[Any], damaged: Sequence[Damaged]) -> Iterator[Sequence[Any]]:
-    while rows:
-        yield from rows
-        rows = connection.fetchmany(_BATCH_SIZE)
-    if damaged:
-        raise incomplete(damaged)
 
 
 def first_added(given: Given) -> date:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from importlib import import_module
 from pathlib import Path
@@ -58,6 +58,14 @@ class Engine(Protocol):
 
     def rows(self, name: str, given: Given, **words: object) -> list[Row]:
         """Return the rows of an SQL file. `words` are variables of its template."""
+
+    def stream(self, given: Given, *, of_segment: bool) -> Iterator[Sequence[Any]]:
+        """Yield the records of a span, sorted by time and uid, as rows of the columns in `COLUMNS`.
+
+        Args:
+            given: `since` and `end` in milliseconds since 1970, and `host`.
+            of_segment: only those in the table `records`.
+        """
 
 
 def open_engine(access_log: str | os.PathLike[str], memory: int | None = None) -> AbstractContextManager[Engine]:

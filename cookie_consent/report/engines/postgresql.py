@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, LiteralString
 
@@ -14,20 +14,13 @@ from cookie_consent.sinks.databases import cut_off_after
 from cookie_consent.sinks.files.damage import Damaged
 
 if TYPE_CHECKING:
-    from psycopg import Connection, ServerCursor
+    from psycopg import Connection
 
 _LONGEST_CONNECT = 3
 _LONGEST_ANSWER = 600
-"""Time limits, in seconds, for connecting and for all figures of a report together."""
-_LONGEST_SILENCE = 600
+"""Time limits, in seconds, for connecting and for each answer."""
 _BATCH_SIZE = 2000
-"""Of all records: how long to wait for the next ones, in seconds, and how many are fetched at once."""
-_AS_READ = {"time": """to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""}
-_RECORDS = f"""
-SELECT {", ".join(_AS_READ.get(column, column) for column in COLUMNS.values())} FROM access_records
-WHERE time >= to_timestamp(%(since)s / 1000.0) AND time < to_timestamp(%(end)s / 1000.0)
-    AND (%(host)s::text = '' OR host = %(host)s::text)
-ORDER BY time, uid"""  # noqa: S608 (names of ours)
+"""How many of all records are fetched at once."""
 SETTINGS: tuple[LiteralString, ...] = (
     "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",  # one snapshot for all figures
     # Sort sessions in memory. Compiling a query would take longer than running it. The server may end an idle
@@ -44,26 +37,44 @@ class PostgreSQLServer:
 
     Args:
         connection: a connection in a transaction. It is rolled back at the end, so that the temporary tables are gone.
+        longest: the time limit for each answer, in seconds.
     """
 
     damaged: Sequence[Damaged] = ()
 
-    def __init__(self, connection: Connection[Any]) -> None:
+    def __init__(self, connection: Connection[Any], longest: float) -> None:
         self._connection = connection
+        self._longest = longest
 
     def prepare(self, given: Given) -> None:
         """Drop the tables of an earlier range."""
         for table in TEMPORARY:
-            self._connection.execute(f"DROP TABLE IF EXISTS pg_temp.{table}")
+            self._run(self._connection.execute, f"DROP TABLE IF EXISTS pg_temp.{table}")
 
     def make(self, name: str, given: Given, segment: Segment = EVERYBODY) -> None:
         """Create a temporary table, and collect statistics on it for the query planner."""
-        self._connection.execute(sql(name, POSTGRESQL, segment=segment, **shape(given)), given)
-        self._connection.execute(f"ANALYZE {segment.tables[name]}")
+        self._run(self._connection.execute, sql(name, POSTGRESQL, segment=segment, **shape(given)), given)
+        self._run(self._connection.execute, f"ANALYZE {segment.tables[name]}")
 
     def rows(self, name: str, given: Given, **words: object) -> list[Row]:
         """Return the rows of an SQL file."""
-        return self._connection.execute(sql(name, POSTGRESQL, **words, **shape(given)), given).fetchall()
+        text = sql(name, POSTGRESQL, **words, **shape(given))
+        found: list[Row] = self._run(self._connection.execute, text, given).fetchall()
+        return found
+
+    def stream(self, given: Given, *, of_segment: bool) -> Iterator[Sequence[Any]]:
+        """Yield the records of a span. A named cursor stays on the server: all rows might not fit into memory."""
+        from psycopg.rows import tuple_row  # an open connection proves that it is installed
+
+        with self._connection.cursor("export", row_factory=tuple_row) as cursor:
+            text = sql("stream", POSTGRESQL, columns=COLUMNS.values(), of_segment=of_segment, condition="")
+            self._run(cursor.execute, text, given)
+            while rows := self._run(cursor.fetchmany, _BATCH_SIZE):
+                yield from rows
+
+    def _run(self, ask: Callable[..., Any], *arguments: Any) -> Any:
+        with cut_off_after(self._connection.fileno(), self._longest):
+            return ask(*arguments)
 
 
 @contextmanager
@@ -72,18 +83,18 @@ def opened(url: str, longest: float = _LONGEST_ANSWER) -> Iterator[PostgreSQLSer
 
     Args:
         url: the URL of the database.
-        longest: the time limit for all work on the connection, in seconds.
+        longest: the time limit for each answer, in seconds.
 
     Raises:
         UnreadableError: as for `connected`.
     """
-    with connected(url) as connection, cut_off_after(connection.fileno(), longest):
+    with connected(url) as connection:
         from psycopg.rows import dict_row  # an open connection proves that it is installed
 
         connection.row_factory = dict_row
         for setting in SETTINGS:
             connection.execute(setting)
-        yield PostgreSQLServer(connection)
+        yield PostgreSQLServer(connection, longest)
         connection.rollback()
 
 
@@ -121,31 +132,3 @@ def connected(url: str) -> Iterator[Connection[Any]]:
     except psycopg.Error as error:
         problem = str(error).strip().partition("\n")[0][:300]
         raise UnreadableError(f"access_log: the database cannot be used: {problem}") from None
-
-
-@contextmanager
-def open_rows(url: str, given: Given, longest: float = _LONGEST_SILENCE) -> Iterator[Iterator[Sequence[Any]]]:
-    """Open the records of a span, as rows of the columns in `COLUMNS`.
-
-    Args:
-        url: the URL of the database.
-        given: `since` and `end` in milliseconds since 1970, and `host`.
-        longest: how long to wait for the next rows, in seconds.
-
-    Raises:
-        UnreadableError: the database cannot be read, or psycopg is missing.
-    """
-    # A named cursor stays on the server. Without one, psycopg would load all rows into memory.
-    with connected(url) as connection, connection.cursor("export") as cursor:
-        with cut_off_after(connection.fileno(), longest):
-            cursor.execute(_RECORDS, given)
-        yield _rows(cursor, connection.fileno(), longest)
-
-
-def _rows(cursor: ServerCursor[Any], descriptor: int, longest: float) -> Iterator[Sequence[Any]]:
-    while True:
-        with cut_off_after(descriptor, longest):
-            rows = cursor.fetchmany(_BATCH_SIZE)
-        if not rows:
-            return
-        yield from rows

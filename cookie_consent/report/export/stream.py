@@ -4,33 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing
+from collections.abc import Generator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from importlib import import_module
-from itertools import groupby
-from tempfile import TemporaryFile
+from datetime import date, timedelta
 from typing import Any
 
 from cookie_consent.base.clock import UTC_NAME
-from cookie_consent.report.engines.engine import MARGIN, Engine, Given, engine_of, open_engine, require_files
+from cookie_consent.report.engines.engine import MARGIN, open_engine, require_files
 from cookie_consent.report.local_time import begin_of
-from cookie_consent.report.where import Segment, Where, segment_of
+from cookie_consent.report.where import Where, segment_of
 from cookie_consent.sinks.columns import record_from
 from cookie_consent.sinks.files.damage import incomplete
 
-Row = Sequence[Any]
-"""The values of a record's columns in the order of `COLUMNS`. The time is written as in records."""
-
 _FIRST, _LAST = date(1970, 1, 1), date(9999, 12, 30)
-_AT_ONCE = 50_000
-"""The number of keys that are in memory at a time."""
-_MEMORY = 128_000_000
+_MEMORY = 160_000_000
 """The bytes that DuckDB may take. What it needs beyond that goes to temporary files."""
-
-Key = tuple[str, str]
-"""Time and uid of a record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +84,20 @@ def stream(access_log: str | os.PathLike[str], span: Span) -> Generator[dict[str
         IncompleteError: after all records that can be read: some files are damaged.
     """
     require_files(access_log)
-    name, place = engine_of(access_log)
-    module = import_module(f"cookie_consent.report.engines.{name}")
-    opened: Callable[[str, Given], AbstractContextManager[Iterator[Row]]] = module.open_rows
-    records = _records(opened(place, span.given))
-    return _of_segment(access_log, span, records) if span.where else records
-
-
-def _records(opened: AbstractContextManager[Iterator[Row]]) -> Generator[dict[str, Any], None, None]:
-    last = None
-    with opened as rows:
-        for row in rows:
+    segment = segment_of(span.where)
+    with open_engine(access_log, _MEMORY) as engine:
+        given: dict[str, int | str] = {
+            **span.given,
+            "read_since": max(int(span.given["since"]) - MARGIN, 0),
+            "read_end": int(span.given["end"]) + MARGIN,
+            **segment.given,
+        }
+        if span.where:
+            engine.prepare(given)
+            for name in segment.tables_of_records:
+                engine.make(name, given, segment)
+        last = None
+        for row in engine.stream(given, of_segment=bool(span.where)):
             record = record_from(row)
             # Rows are sorted by time and uid, so duplicates are neighbours.
             if (uid := record.get("log.record.uid")) is None or uid != last:
@@ -114,59 +105,5 @@ def _records(opened: AbstractContextManager[Iterator[Row]]) -> Generator[dict[st
                     record["event.properties"] = json.loads(properties)
                 yield record
             last = uid
-
-
-def _of_segment(
-    access_log: str | os.PathLike[str], span: Span, records: Generator[dict[str, Any], None, None]
-) -> Generator[dict[str, Any], None, None]:
-    """Yield those of a span's records that belong to a session of a segment, or have its properties.
-
-    First the keys of all such records go to an unnamed temporary file. So memory does not limit their number, and the
-    database is asked for no longer than that takes.
-    """
-    with closing(records), TemporaryFile("w+", encoding="utf-8") as file:
-        with open_engine(access_log, _MEMORY) as engine:
-            file.writelines(json.dumps(key) + "\n" for key in _keys(engine, segment_of(span.where), span.given))
-            damaged = engine.damaged
-        file.seek(0)
-        yield from _matching(records, map(json.loads, file))
-    if damaged:
-        raise incomplete(damaged)
-
-
-def _keys(engine: Engine, segment: Segment, span: Given) -> Iterator[Key]:
-    """Yield the keys of the segment's records, oldest first."""
-    given: dict[str, int | str] = {
-        **span,
-        "read_since": max(int(span["since"]) - MARGIN, 0),
-        "read_end": int(span["end"]) + MARGIN,
-        **segment.given,
-    }
-    engine.prepare(given)
-    for name in segment.tables_of_records:
-        engine.make(name, given, segment)
-    # A question has local times; of keys they are those of UTC.
-    given |= {"changes": 0, "most": _AT_ONCE, "after": -1, "after_uid": ""}
-    while rows := engine.rows("keys", given):
-        for row in rows:
-            yield _time(row["came"]), row["uid"]
-        given |= {"after": rows[-1]["came"], "after_uid": rows[-1]["uid"]}
-
-
-def _time(came: int) -> str:
-    """Return milliseconds since 1970 as a time of a record."""
-    moment = datetime.fromtimestamp(came // 1000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{came % 1000:03}Z"
-
-
-def _matching(records: Iterable[dict[str, Any]], keys: Iterable[Key]) -> Iterator[dict[str, Any]]:
-    """Yield the records with these keys. Both are sorted by time; at one time, databases may sort uids differently."""
-    moments = ((time, {uid for _, uid in of_time}) for time, of_time in groupby(keys, lambda key: key[0]))
-    time, uids = next(moments, (None, set[str]()))
-    for record in records:
-        while time is not None and time < record["time"]:
-            time, uids = next(moments, (None, set[str]()))
-        if time is None:
-            return
-        if time == record["time"] and record.get("log.record.uid") in uids:
-            yield record
+        if engine.damaged:
+            raise incomplete(engine.damaged)
