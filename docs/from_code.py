@@ -15,7 +15,7 @@ from sphinx.application import Sphinx
 
 from cookie_consent import ConsentMiddleware
 from cookie_consent.cli.main import COMMANDS
-from cookie_consent.endpoints.answer_records import PostedAnswer
+from cookie_consent.endpoints.answer_body import PostedAnswer
 from cookie_consent.endpoints.endpoints import ENDPOINTS
 from cookie_consent.endpoints.settings import describe_state
 from cookie_consent.policy import parts

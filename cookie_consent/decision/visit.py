@@ -150,13 +150,13 @@ class Visits:
         self._known = Cache[tuple[object, ...], Visit](_MAX_KNOWN, _LONGEST_KNOWN)
         forget_with_others(self)
 
-    def read(self, scope: Mapping[str, Any], path: str, request: Mapping[bytes, bytes] | None = None) -> Visit:
+    def read(self, scope: Mapping[str, Any], path: str, request: Mapping[bytes, bytes]) -> Visit:
         """Read a request, and count the cookies that are held back from the app.
 
         Args:
             scope: the request's ASGI scope.
             path: its path inside the app.
-            request: its header fields by name, if they are known.
+            request: its header fields by name.
         """
         cookies, signals = read_fields(scope["headers"], request)
         place = find_place(self._own_cookies, scope)
@@ -321,14 +321,12 @@ def expire_refused(gate: Gate, visit: Visit, scope: Mapping[str, Any]) -> Header
     return gate.expire_cookies(visit.refused_cookies, read_host(scope), secure=visit.place.secure, unsent=unsent)
 
 
-def read_fields(fields: Headers, by_name: Mapping[bytes, bytes] | None = None) -> tuple[bytes, frozenset[str]]:
+def read_fields(fields: Headers, by_name: Mapping[bytes, bytes]) -> tuple[bytes, frozenset[str]]:
     """Return the Cookie field of a request, of which HTTP/2 sends several, and the names of its signals.
 
     A signal is there if its field is exactly "1" (Global Privacy Control, section "The Sec-GPC Header Field"). That
     there is none is never consent.
     """
-    if by_name is None:
-        by_name = dict(fields)
     cookies = by_name.get(b"cookie", b"")
     if len(by_name) < len(fields):
         cookies = b"; ".join([value for name, value in fields if name == b"cookie"])

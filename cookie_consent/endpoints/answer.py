@@ -19,13 +19,8 @@ from cookie_consent.decision.own_cookies import CONSENT, MAX_WITHDRAWN, SAVED, S
 from cookie_consent.decision.record import ConsentRecord, State, name_event
 from cookie_consent.decision.tokens import WithdrawnVisitor
 from cookie_consent.decision.visit import find_refused
-from cookie_consent.endpoints.answer_records import (
-    GivenAnswer,
-    PostedAnswer,
-    keep_record,
-    make_record,
-    read_answer,
-)
+from cookie_consent.endpoints.answer_body import PostedAnswer, make_record, read_answer
+from cookie_consent.endpoints.answer_proof import GivenAnswer, keep_record
 from cookie_consent.endpoints.request import OwnRequest
 from cookie_consent.endpoints.settings import describe_state
 from cookie_consent.http.forms import Problem, read_body

@@ -117,7 +117,7 @@ def finish_reply(site: Site, request: OwnRequest, reply: Response) -> None:
     """Add the header fields that all replies share, and what the visit makes of this one."""
     reply.raw_headers.append((b"x-content-type-options", b"nosniff"))
     start = {"type": "http.response.start", "status": reply.status_code, "headers": reply.raw_headers}
-    head = Head(start, request.scope, request=request.fields)
+    head = Head(start, request.scope, request.fields)
     new = plan_reply(request.visit, head, site)
     reply.raw_headers = write_fields(head, new)
     if new.expire and request.visit.decision.record is None:

@@ -57,8 +57,8 @@ class Head:
     Args:
         message: the ASGI message with the header fields.
         scope: the ASGI scope of the request.
+        request: the header fields of the request by name in lowercase.
         trace: the traced request, if there will be an access record.
-        request: the header fields of the request, if they are known by name.
         may_ask: whether the page may have the question.
         is_left_out: whether the option `inject` leaves out this page.
 
@@ -69,16 +69,15 @@ class Head:
         fields: the header fields, with names in lowercase.
         found: the header fields by name; of several, the last. Two types or lengths count as none.
         media_type: the media type of the body, in lowercase; b"" for none.
-        request: the header fields of the request by name in lowercase.
     """
 
     def __init__(
         self,
         message: Mapping[str, Any],
         scope: Mapping[str, Any],
+        request: Mapping[bytes, bytes],
         trace: Trace | None = None,
         *,
-        request: Mapping[bytes, bytes] | None = None,
         may_ask: bool = False,
         is_left_out: bool = False,
     ) -> None:
@@ -104,17 +103,10 @@ class Head:
         self.found = found
         self.media_type = found.get(b"content-type", b"").partition(b";")[0].strip().lower()
         self.scope = scope
+        self.request = request
         self.trace = trace
         self.may_ask = may_ask
         self.is_left_out = is_left_out
-        self._request = request if trace is None else trace.fields
-
-    @property
-    def request(self) -> Mapping[bytes, bytes]:
-        """The header fields of the request by name in lowercase."""
-        if self._request is None:
-            self._request = dict(self.scope["headers"])
-        return self._request
 
 
 class Insert(NamedTuple):

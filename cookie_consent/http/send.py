@@ -207,8 +207,8 @@ class Sender:
         head = Head(
             message,
             self.scope,
+            self.request,
             self.trace,
-            request=self.request,
             may_ask=self.may_ask,
             is_left_out=self.is_left_out,
         )

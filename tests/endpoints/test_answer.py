@@ -425,7 +425,8 @@ def test_grant_gets_503_and_changes_nothing_while_ledger_fails(
 
 
 def test_first_refusal_holds_while_ledger_fails(caplog: pytest.LogCaptureFixture) -> None:
-    visitor = Visitor(install(page_app(), ledger=FaultyLedger(FULL)))
+    clock = Clock()
+    visitor = Visitor(install(page_app(), ledger=FaultyLedger(FULL), clock=clock))
     visitor.jar |= {"_ga": "1"}
     reply = visitor.refuse()
     assert reply.status == 200
@@ -434,6 +435,8 @@ def test_first_refusal_holds_while_ledger_fails(caplog: pytest.LogCaptureFixture
     assert b"refuse_all" not in visitor.get(headers=[("accept", "text/html")]).body
     (told,) = told_records(caplog)
     assert (told["consent_id"], told["status"], told["refused"]) == (None, "refused", ["analytics", "media"])
+    clock.forward(seconds=61)
+    assert visitor.refuse().status == 200, "also if it refuses nothing more"
 
 
 @pytest.mark.parametrize("by_form", [False, True])

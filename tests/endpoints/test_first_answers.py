@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cookie_consent.endpoints.answer_records import count_first_answer
+from cookie_consent.endpoints.answer_proof import count_first_answer
 from cookie_consent.http.site import make_limits
 from cookie_consent.ledgers import MemoryLedger
 from tests.support.asgi import NOW, Clock, Reply, Visitor, install

@@ -65,14 +65,15 @@ def plan_for(
     """Return the plan of a response with these header fields to a request with those."""
     site = install(**options)._site
     request = scope(method, "/", list(dict([*BROWSER, *came]).items()))
-    visit = site.visits.read(request, "/", dict(request["headers"]))
+    fields = dict(request["headers"])
+    visit = site.visits.read(request, "/", fields)
     consent = RequestConsent(visit.decision, request, site.pages)
     consent.was_read = was_read
     consent.chose_language = chose_language
     message = {"type": kind, "status": status, "headers": raw_headers(sent)}
     is_left_out = site.leaves_out is not None and site.leaves_out(request, "/")
     asks = site.inject and may_ask(site, visit, request)
-    return plan(visit, Head(message, request, may_ask=asks, is_left_out=is_left_out), consent, site)
+    return plan(visit, Head(message, request, fields, may_ask=asks, is_left_out=is_left_out), consent, site)
 
 
 def refusing() -> tuple[str, str]:
@@ -270,7 +271,7 @@ def test_plan_drops_blocked_cookies_and_expires_refused_ones(kind: str) -> None:
 
 
 def test_head_reads_fields_of_other_types() -> None:
-    head = Head({"type": "http.response.start", "headers": (("X-A", "1"), [b"x-b", memoryview(b"2")])}, {})
+    head = Head({"type": "http.response.start", "headers": (("X-A", "1"), [b"x-b", memoryview(b"2")])}, {}, {})
     assert head.fields == [(b"x-a", b"1"), (b"x-b", b"2")]
     assert head.found == {b"x-a": b"1", b"x-b": b"2"}
     assert head.status == 0
@@ -282,7 +283,8 @@ def test_reply_of_an_endpoint_is_kept_only_if_it_is_a_file(method: str, sent: li
     site = install()._site
     request = scope(method, "/privacy-choices", [refusing()])
     message = {"type": "http.response.start", "status": 200, "headers": raw_headers(sent)}
-    new = plan_reply(site.visits.read(request, ""), Head(message, request), site)
+    fields = dict(request["headers"])
+    new = plan_reply(site.visits.read(request, "", fields), Head(message, request, fields), site)
     if sent:
         assert vars(new) == {}
         return

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cookie_consent.decision.decision import decide
 from cookie_consent.decision.record import CONSENT_LIFETIME, SOURCES, Answer, ConsentRecord, State
-from cookie_consent.endpoints.answer_records import PostedAnswer, make_record, read_answer
+from cookie_consent.endpoints.answer_body import PostedAnswer, make_record, read_answer
 from cookie_consent.http.forms import Problem, read_media_type
 from cookie_consent.policy.diff import digests
 from cookie_consent.policy.policy import Policy
@@ -245,6 +245,11 @@ G, R, U = State.GRANTED, State.REFUSED, State.UNANSWERED
         (PostedAnswer(choice="save"), R, R),
         (PostedAnswer(choice="grant", purposes={"media": True}), U, G),
         (PostedAnswer(choice="grant"), U, U),
+        # What was not asked stays as it was.
+        (PostedAnswer(choice="save", purposes={"analytics": True, "media": True}, asked="analytics"), G, U),
+        (PostedAnswer(choice="save", purposes={"media": True}, asked="analytics"), R, U),
+        (PostedAnswer(choice="accept_all", asked="media gone"), U, G),
+        (PostedAnswer(choice="refuse_all", asked="media"), U, R),
     ],
 )
 def test_record_has_a_state_for_each_purpose(posted: PostedAnswer, analytics: State, media: State) -> None:

@@ -1,13 +1,11 @@
-"""The record of an answer: reads the answer from a body, makes the record, and keeps it before a grant counts."""
+"""Keeps the record of an answer in the ledger, with the text that was shown, before a grant counts."""
 
 from __future__ import annotations
 
 import ipaddress
-import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from datetime import timedelta
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -17,73 +15,24 @@ from cookie_consent.base.addresses import truncate_address
 from cookie_consent.base.bounds import LONGEST_KEPT, LONGEST_WAIT, RateLimit
 from cookie_consent.base.clock import seconds_of
 from cookie_consent.base.messages import log_failure, warn_once
-from cookie_consent.decision.decision import Decision, Reason, decide
-from cookie_consent.decision.record import Answer, ConsentRecord, State
+from cookie_consent.decision.decision import Decision, decide
+from cookie_consent.decision.record import ConsentRecord
+from cookie_consent.endpoints.answer_body import PostedAnswer, keep_refusals
 from cookie_consent.endpoints.request import OwnRequest
 from cookie_consent.endpoints.settings import list_own_cookies
-from cookie_consent.http.forms import FORM, Problem, make_rate_problem, read_fields
+from cookie_consent.http.forms import Problem, make_rate_problem
 from cookie_consent.http.site import Proof, Site
 from cookie_consent.ledgers import Entry, Ledger
 from cookie_consent.ledgers import records as ledger_records
 from cookie_consent.pages.context import answered_at
 from cookie_consent.pages.evidence import SURFACES, render_evidence
 from cookie_consent.pages.pages import NOTICES
-from cookie_consent.policy.diff import digests
-from cookie_consent.policy.errors import did_you_mean
-from cookie_consent.policy.parts import NECESSARY
-from cookie_consent.policy.policy import Policy, find_card
+from cookie_consent.policy.policy import find_card
 
 _MAX_SEARCHED = 100
 """How many of a visitor's newest records are searched for an earlier answer."""
 _LONGEST_WAIT_TO_REFUSE = 2.0
 """Seconds after which a refusal counts without its record."""
-_CHOICES = ("accept_all", "refuse_all", "save", "grant", "opt_out")
-_SOURCES = ("banner", "settings", "feature", "api")
-_MARKS = {"once": re.compile(r"[A-Za-z0-9_-]{0,64}"), "answered": re.compile(r"[0-9]{1,10}")}
-"""Marks of a form that help to recognise a double click and the text that was shown. A bad one is ignored."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PostedAnswer:
-    """An answer as the visitor sent it. All attributes but `purposes` are texts, "" if not given.
-
-    Attributes:
-        choice: "accept_all" (grants all but what a signal refuses), "refuse_all", "save" (grants `purposes`, refuses
-            all others), "grant" (grants `purposes` but for what a signal refuses, leaves all others as they are) or
-            "opt_out" (refuses every sale or sharing, leaves all others as they are).
-        purposes: purpose id -> whether it was ticked, for the purposes that the answer names.
-        policy: the version of the policy that was shown.
-        next: the address to continue at.
-        source: where the answer was given: "banner", "settings", "feature" or "api". Without it, a form counts as
-            "settings", and JSON as "api".
-        language: the language that was shown.
-        service: the id of the service on whose page it was given.
-        surface: the kind of page or box that was shown.
-        feature: the id of the feature that needed consent.
-        card: what the form of a card says of it, see `Pages.read_card`.
-        once: the id of the form.
-        answered: the time of the answer that the form showed, in seconds since 1970; "0" for no answer.
-        notice: the name of the message above the form.
-        first: "1" if the question was the first of a visit.
-        asked: the ids of the purposes that the form asked for, separated by spaces. The first three choices leave all
-            others as they are. "" asks for all.
-    """
-
-    choice: str = ""
-    purposes: Mapping[str, bool] = field(default_factory=dict)
-    policy: str = ""
-    next: str = ""
-    source: str = ""
-    language: str = ""
-    service: str = ""
-    surface: str = ""
-    feature: str = ""
-    card: str = ""
-    once: str = ""
-    answered: str = ""
-    notice: str = ""
-    first: str = ""
-    asked: str = ""
 
 
 class GivenAnswer(NamedTuple):
@@ -102,152 +51,6 @@ class GivenAnswer(NamedTuple):
     record_id: str = ""
     is_new: bool = True
     problem: Problem | None = None
-
-
-_TEXTS = [attribute.name for attribute in fields(PostedAnswer) if attribute.name != "purposes"]
-
-
-def read_answer(media_type: str, body: bytes, policy: Policy) -> PostedAnswer:
-    """Parse and validate the body of an answer.
-
-    Raises:
-        Problem: 400, the body is no valid answer.
-    """
-    data = read_fields(media_type, body, repeated="purpose")
-    purposes: Any
-    if media_type == FORM:
-        purposes = dict.fromkeys(data["purpose"], True)
-        data = {"source": "settings", **data}
-    else:
-        purposes = data.get("purposes", None if data.get("choice") in ("save", "grant") else {})
-        _check_purposes(purposes)
-        data = {"source": "api", **data}
-    texts = {}
-    for name in _TEXTS:
-        texts[name] = data.get(name, "")
-        if not isinstance(texts[name], str):
-            raise Problem(400, f'"{name}" has to be a text.')
-    for name, pattern in _MARKS.items():
-        if not pattern.fullmatch(texts[name]):
-            texts[name] = ""
-    posted = PostedAnswer(purposes=purposes, **texts)
-    _check(posted, policy)
-    return posted
-
-
-def _check_purposes(purposes: Any) -> None:
-    if not isinstance(purposes, dict) or not all(isinstance(value, bool) for value in purposes.values()):
-        raise Problem(400, '"purposes" has to be an object of true and false.')
-    if purposes.get(NECESSARY) is False:
-        raise Problem(400, "What is necessary cannot be refused.")
-
-
-def _check(posted: PostedAnswer, policy: Policy) -> None:
-    """Check that all exists that an answer names. What the client sent is cut, because it is part of the response."""
-    for kind, name, words in (("choice", posted.choice, _CHOICES), ("source", posted.source, _SOURCES)):
-        if name not in words:
-            raise Problem(400, f"There is no {kind} {name[:40]!r}. Known: {', '.join(words)}.")
-    rows: list[tuple[str, str, Sequence[str]]] = [
-        ("purpose", purpose, policy.optional) for purpose in posted.purposes if purpose != NECESSARY
-    ]
-    if posted.service:
-        rows.append(("service", posted.service, [service.id for service in policy.services]))
-    for kind, name, known in rows:
-        if name not in known:
-            raise Problem(400, f"There is no {kind} {name[:40]!r}. {did_you_mean(name[:40], known)}")
-    if posted.choice == "grant" and not any(posted.purposes.values()):
-        raise Problem(400, "There is no purpose to grant.")
-    if posted.choice == "opt_out" and not policy.sells:
-        raise Problem(400, "Nothing is sold or shared here.")
-
-
-def make_record(
-    posted: PostedAnswer, before: Decision, shown: Policy, *, now: int, language: str, lifetime: timedelta
-) -> ConsentRecord:
-    """Return the consent record of an answer, without a consent id: the ledger decides whether it needs one.
-
-    Args:
-        posted: the answer.
-        before: the decision until now.
-        shown: the policy that applies where the answer was given. What a service refuses is not asked there, and stays
-            as it was.
-        now: seconds since 1970.
-        language: the language that was shown.
-        lifetime: how long the answer is valid.
-    """
-    policy = before.policy
-    granted, refused = _choose(posted, before)
-    facts = digests(policy)
-    answers = {}
-    for purpose in policy.optional:
-        is_closed = shown.in_force[purpose].refused and posted.choice != "opt_out"
-        if purpose in refused and not is_closed:
-            state = State.REFUSED
-        elif purpose in granted and not is_closed:
-            # A box that ran unasked and was left ticked is no consent (GDPR, recital 32), should the visitor move to
-            # where consent is needed.
-            is_left_ticked = before.reasons[purpose] is Reason.UNREFUSED and posted.choice != "accept_all"
-            state = State.UNANSWERED if is_left_ticked else State.GRANTED
-        else:
-            state = _state_so_far(before, purpose)
-        answers[purpose] = Answer(state, facts[purpose])
-    return ConsentRecord(
-        answers=answers,
-        policy=policy.version,
-        decided_at=now,
-        source=posted.source,
-        language=language,
-        signals=frozenset(before.signals),
-        lifetime=lifetime.total_seconds(),
-    )
-
-
-def _choose(posted: PostedAnswer, before: Decision) -> tuple[frozenset[str], frozenset[str]]:
-    """Return the purposes that an answer grants, and those that it refuses. It leaves all others as they are."""
-    asked = frozenset(posted.asked.split() or before.policy.optional)
-    ticked = frozenset(purpose for purpose, is_ticked in posted.purposes.items() if is_ticked)
-    none = frozenset[str]()
-    match posted.choice:
-        case "accept_all":
-            return asked - before.refused_by_signal, none
-        case "refuse_all":
-            return none, asked | before.refused_by_signal
-        case "save":
-            return asked & ticked, asked - ticked
-        case "grant":
-            return ticked - before.refused_by_signal, none
-        case _:
-            return none, frozenset(before.policy.sells)
-
-
-def keep_refusals(record: ConsentRecord, before: Decision) -> ConsentRecord | None:
-    """Return what counts of an answer if its record cannot be stored: what it refuses. None if it refuses nothing.
-
-    A refusal needs no proof. What the answer would newly allow stays as it was.
-    """
-    answers = dict(record.answers)
-    for purpose in record.granted:
-        answers[purpose] = answers[purpose]._replace(state=_state_so_far(before, purpose))
-    refusal = replace(record, answers=answers)
-    refused_before = before.record.refused if before.record else ()
-    refuses_more = not set(refused_before).issuperset(refusal.refused)
-    return refusal if refuses_more or not record.granted else None
-
-
-def _state_so_far(before: Decision, purpose: str) -> State:
-    """Return the state of a purpose that an answer leaves as it is.
-
-    A grant stays only if it still counts, with signals and policy changes applied. A signal against a sale or sharing
-    counts as a refusal, and is not asked about again.
-    """
-    if before.reasons[purpose] is Reason.GRANTED:
-        return State.GRANTED
-    was_refused = before.record is not None and purpose in before.record.refused
-    is_opted_out = purpose in before.refused_by_signal and purpose in before.policy.sells
-    return State.REFUSED if was_refused or is_opted_out else State.UNANSWERED
-
-
-# The record is kept.
 
 
 async def keep_record(site: Site, proof: Proof, request: OwnRequest, given: GivenAnswer) -> GivenAnswer:
