@@ -68,37 +68,34 @@ def test_each_example_of_the_full_policy_is_named() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    "contact",
-    ["https://registry.jp/contact", "/contact", "a.b@registry.co.jp", "+81 3-1234-5678", "info@my-example.com"],
-)
-def test_contact_that_reaches_somebody_is_good(contact: str) -> None:
-    data = finished_data()
-    data["site"]["contact"] = contact
-    assert given(data) == []
-
-
-@pytest.mark.parametrize("contact", ["ask us", "privacy at registry.jp", "privacy@registry", "registry.jp/contact"])
 @pytest.mark.parametrize("key", ["contact", "data_protection_officer"])
-def test_contact_that_reaches_nobody_is_named(contact: str, key: str) -> None:
+@pytest.mark.parametrize(
+    ("contact", "sentence"),
+    [
+        ("https://registry.jp/contact", ""),
+        ("/contact", ""),
+        ("a.b@registry.co.jp", ""),
+        ("+81 3-1234-5678", ""),
+        ("info@my-example.com", ""),
+        ("ask us", "is no mail address, link or phone number"),
+        ("privacy@registry", "is no mail address, link or phone number"),
+        ("registry.jp/contact", "is no mail address, link or phone number"),
+        ("privacy@example.com", "is an example. Write the real one."),
+        ("https://www.example.co.uk/contact", "is an example. Write the real one."),
+        ("x@EXAMPLE.org", "is an example. Write the real one."),
+    ],
+)
+def test_contact_that_reaches_nobody_is_named(key: str, contact: str, sentence: str) -> None:
     data = finished_data()
     data["site"][key] = contact
-    (sentence,) = given(data)
-    assert sentence.startswith(f'[site] key "{key}": {contact!r} is no mail address, link or phone number')
-
-
-@pytest.mark.parametrize(
-    "contact", ["privacy@example.com", "https://www.example.co.uk/contact", "a@site.example", "x@EXAMPLE.org"]
-)
-def test_contact_at_an_example_host_is_named(contact: str) -> None:
-    data = finished_data()
-    data["site"]["contact"] = contact
-    (sentence,) = given(data)
-    assert sentence == f'[site] key "contact": {contact!r} is an example. Write the real one.'
+    found = given(data)
+    start = f'[site] key "{key}": {contact!r} {sentence}'
+    assert [message.startswith(start) for message in found] == [True] * bool(sentence)
 
 
 def test_missing_policy_url_is_named() -> None:
     data = finished_data()
+    assert [*advice_at_start(policy_of(data))] == []
     del data["site"]["policy_url"]
     (sentence,) = given(data)
     assert sentence.startswith('[site] key "policy_url": visitors find no link to your privacy policy. Write its path')
@@ -178,10 +175,6 @@ def test_cookie_of_what_the_site_runs_itself_needs_no_recipient_once_it_says_so(
 
 
 # What is told at the start, too.
-
-
-def test_finished_policy_starts_without_a_word() -> None:
-    assert [*advice_at_start(policy_of(finished_data()))] == []
 
 
 def test_start_names_first_placeholders_and_counts_the_others() -> None:

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from functools import cache
-from itertools import permutations
 from typing import Any
 
 import pytest
@@ -31,7 +29,7 @@ from cookie_consent.policy.parts import Change, Cookie
 from cookie_consent.policy.policy import Policy
 from tests.policy.test_material import EDITORIAL, NARROWER, WIDER
 from tests.policy.test_material import POLICY as MATERIAL
-from tests.policy.test_policy import WORDS, Step, with_word
+from tests.policy.test_policy import Step
 from tests.support.policies import (
     FULL_POLICY,
     NOW,
@@ -44,7 +42,6 @@ from tests.support.policies import (
     purpose,
     refusing_record,
     small_policy,
-    toml_inline,
 )
 from tests.support.policy_strategies import policies
 
@@ -232,15 +229,6 @@ WIDENING = (
     'recipient "example-maps": purpose',
     'recipient "example-maps": origins "https://a.example" added',
 )
-TABLES = {"site", "purposes", "cookies", "recipients", "features", "services", "signals", "changes", "texts"}
-
-
-def edited_table(edit: Edit) -> str:
-    """Return the table of a policy file that an edit changes; "" if it changes several."""
-    before, after = full_policy_data(), full_policy_data()
-    edit(after)
-    tables = [table for table in TABLES if toml_inline(before[table]) != toml_inline(after.get(table, {}))]
-    return tables[0] if len(tables) == 1 else ""
 
 
 def descriptions(old: Policy, new: Policy) -> list[str]:
@@ -254,44 +242,10 @@ def material_purposes(changes: tuple[PolicyChange, ...]) -> set[str]:
 @pytest.mark.parametrize("what", EDITS)
 def test_compare_reports_each_change_with_its_purposes(what: str) -> None:
     edit, purposes = EDITS[what]
-    assert compare(POLICY, edited(edit)) == (PolicyChange(what, purposes, what.startswith(WIDENING)),)
-
-
-@pytest.mark.parametrize("what", EDITS)
-def test_material_changes_are_those_that_widen_purposes(what: str) -> None:
-    new = edited(EDITS[what][0])
-    assert material_purposes(compare(POLICY, new)) == widened(POLICY, new)
+    new = edited(edit)
+    assert compare(POLICY, new) == (PolicyChange(what, purposes, what.startswith(WIDENING)),)
     assert material_purposes(compare(new, POLICY)) == widened(new, POLICY)
     assert compare(new, POLICY)
-
-
-@pytest.mark.slow
-def test_edits_cover_every_table_of_policy_file() -> None:
-    assert {edited_table(edit) for edit, _ in EDITS.values()} - {""} == TABLES
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Change two tables: all pairs in the full matrix, otherwise some pairs with each table first and second."""
-    if {"first", "second"} <= {*metafunc.fixturenames}:
-        every = [*permutations(sorted(TABLES), 2)]
-        metafunc.parametrize(("first", "second"), every if metafunc.config.getoption("--full-matrix") else every[::5])
-
-
-@pytest.mark.slow
-@pytest.mark.no_cover
-def test_changes_of_two_tables_are_reported_separately(first: str, second: str) -> None:
-    together = compare(POLICY, edited(edit_of(first), edit_of(second)))
-    assert {*together} == {*changes_of(first), *changes_of(second)}
-
-
-@cache
-def edit_of(table: str) -> Edit:
-    return next(edit for edit, _ in EDITS.values() if edited_table(edit) == table)
-
-
-@cache
-def changes_of(table: str) -> tuple[PolicyChange, ...]:
-    return tuple(compare(POLICY, edited(edit_of(table))))
 
 
 @pytest.mark.parametrize("change", [*(edit[0] for edit in WIDER.values()), *(edit[0] for edit in NARROWER.values()),
@@ -312,34 +266,6 @@ def test_every_difference_between_policies_is_reported(old: Policy, new: Policy)
     assert material_purposes(changes) == widened(old, new)
     assert all(change.purposes for change in changes if change.material)
     assert len({*changes}) == len(changes)
-
-
-@given(st.lists(st.sampled_from([edit for edit, _ in EDITS.values()]), max_size=4), st.data())
-def test_every_difference_after_several_edits_is_reported(edits: list[Edit], data: st.DataObject) -> None:
-    def applied() -> Iterator[Policy]:
-        current = full_policy_data()
-        for edit in edits:
-            copy = deepcopy(current)
-            try:
-                edit(copy)
-                yield policy_of(copy)
-            except (LookupError, ValueError):  # An earlier edit removed what this one needs.
-                continue
-            current = copy
-
-    versions = [POLICY, *applied()]
-    old, new = data.draw(st.sampled_from(versions)), data.draw(st.sampled_from(versions))
-    changes = compare(old, new)
-    assert bool(changes) is (old.version != new.version)
-    assert material_purposes(changes) == widened(old, new)
-
-
-@given(st.sampled_from(WORDS), st.text(min_size=1).filter(str.strip))
-def test_change_of_words_is_not_material(place: tuple[Step, ...], text: str) -> None:
-    new = with_word(place, text)
-    changes = compare(POLICY, new)
-    assert bool(changes) is (new.version != POLICY.version)
-    assert not material_purposes(changes)
 
 
 def leaves(value: Any, above: tuple[Step, ...] = ()) -> Iterator[tuple[Step, ...]]:
@@ -386,35 +312,6 @@ def test_unknown_key_is_reported_by_name() -> None:
     ]
 
 
-def test_reordered_announcements_are_reported_as_table_change() -> None:
-    changes = tuple(Change(date=date(2026, 1, day), text={"en": "T"}) for day in (1, 2))
-    assert descriptions(small_policy(changes=changes), small_policy(changes=changes[::-1])) == ["[changes] changed"]
-
-
-def test_empty_wording_is_reported_by_language() -> None:
-    assert descriptions(small_policy(), small_policy(wording={"en": {}})) == ["texts: en added"]
-
-
-@pytest.mark.parametrize("added", ["de", "id", "gpc", "one"])
-def test_added_language_is_one_change(added: str) -> None:
-    def offering(*languages: str) -> Policy:
-        document = deepcopy(full_policy_in("en").document())
-
-        def spread(value: Any) -> Any:
-            if isinstance(value, dict) and value.keys() == {"en"}:
-                return dict.fromkeys(languages, value["en"])
-            if isinstance(value, dict):
-                return {key: spread(item) for key, item in value.items()}
-            return [*map(spread, value)] if isinstance(value, list) else value
-
-        document = spread({**document, "wording": {"en": {"days": {"one": "{number} d", "other": "{number} d"}}}})
-        document["site"]["languages"] = [*languages]
-        return policy_with_document(document)
-
-    assert compare(offering("en"), offering("en", added)) == (PolicyChange(f'site: languages "{added}" added'),)
-    assert compare(offering("en", added), offering("en")) == (PolicyChange(f'site: languages "{added}" removed'),)
-
-
 def test_added_language_does_not_hide_other_changes() -> None:
     old, new = full_policy_in("en"), full_policy_in("en", "id")
     cookies = (*new.cookies, Cookie(name="_new", purpose="media"))
@@ -425,37 +322,44 @@ def test_added_language_does_not_hide_other_changes() -> None:
     ]
 
 
-def test_first_description_of_cookie_is_reported_as_added() -> None:
-    old = small_policy(cookies=(Cookie(name="a", purpose="necessary"),))
-    new = small_policy(cookies=(Cookie(name="a", purpose="necessary", description={"en": "T"}),))
-    assert descriptions(old, new) == ['cookie "a": description.en added']
-    assert descriptions(new, old) == ['cookie "a": description.en removed']
+ADS = small_policy("ads")
+REFUSED_BY_SITE = small_policy(purposes=(replace(purpose("ads"), refused=True),))
+PLAIN, DESCRIBED = (
+    small_policy(cookies=(Cookie(name="a", purpose="necessary", description=text),)) for text in ({}, {"en": "T"})
+)
+KEPT, NEVER_KEPT = (small_policy(purposes=(replace(purpose("ads"), retention=it),)) for it in (None, timedelta(0)))
+FOR_ADS, FOR_MEDIA = (small_policy("ads", "media", features=(feature("map", id_),)) for id_ in ("ads", "media"))
+TWO = tuple(Change(date=date(2026, 1, day), text={"en": "T"}) for day in (1, 2))
 
 
-def test_removed_purpose_is_reported_and_asks_nobody() -> None:
-    old, new = small_policy("ads", "media"), small_policy("ads")
-    assert compare(old, new) == (PolicyChange('purpose "media" removed', ("media",)),)
-    assert asks_again(old, new) == asks_again(old, new, history=False) == {}
-
-
-def test_zero_retention_is_not_longer_than_none() -> None:
-    old, new = (small_policy(purposes=(replace(purpose("ads"), retention=length),)) for length in (None, timedelta(0)))
-    assert compare(old, new) == (PolicyChange('purpose "ads": retention not set -> 0 days', ("ads",)),)
-
-
-def test_feature_change_lists_old_and_new_purposes() -> None:
-    old, new = (small_policy("ads", "media", features=(feature("map", id_),)) for id_ in ("ads", "media"))
-    assert [change.purposes for change in compare(old, new)] == [("ads", "media")] * 2
-
-
-def test_purpose_refused_by_site_is_reported_and_asks_nobody() -> None:
-    own = replace(purpose("ads"), refused=True)
-    assert descriptions(small_policy("ads"), small_policy(purposes=(own,))) == ['purpose "ads": refused false -> true']
-    assert asks_again(small_policy(), small_policy(purposes=(own,))) == {}
-
-
-def test_compare_ignores_service_and_history() -> None:
-    assert compare(POLICY, POLICY.under(POLICY.services[0]).with_history([small_policy()])) == ()
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        (small_policy("ads", "media"), ADS, [('purpose "media" removed', ("media",))]),
+        (ADS, REFUSED_BY_SITE, [('purpose "ads": refused false -> true', ("ads",))]),
+        (PLAIN, DESCRIBED, [('cookie "a": description.en added', ("necessary",))]),
+        (DESCRIBED, PLAIN, [('cookie "a": description.en removed', ("necessary",))]),
+        (KEPT, NEVER_KEPT, [('purpose "ads": retention not set -> 0 days', ("ads",))]),
+        (
+            FOR_ADS,
+            FOR_MEDIA,
+            [
+                ('feature "map": purposes "ads" removed', ("ads", "media")),
+                ('feature "map": purposes "media" added', ("ads", "media")),
+            ],
+        ),
+        (small_policy(changes=TWO), small_policy(changes=TWO[::-1]), [("[changes] changed", ())]),
+        (small_policy(), small_policy(wording={"en": {}}), [("texts: en added", ())]),
+        (POLICY, POLICY.under(POLICY.services[0]).with_history([small_policy()]), []),
+    ],
+)
+def test_change_that_widens_nothing_is_reported(
+    old: Policy, new: Policy, what: list[tuple[str, tuple[str, ...]]]
+) -> None:
+    assert [(change.what, change.purposes, change.material) for change in compare(old, new)] == [
+        (text, purposes, False) for text, purposes in what
+    ]
+    assert asks_again(old, new) == {}
 
 
 ASKED: dict[str, tuple[Callable[[Policy], Policy], dict[str, str], dict[str, str]]] = {
@@ -524,23 +428,13 @@ def test_only_newer_entry_announces_change(
         assert (announcement(old, new, TODAY) == "") is is_announced
 
 
-def test_announcement_is_toml_with_text_in_each_language() -> None:
-    assert announcement(POLICY, edited(put("site", "name", to="Registry")), TODAY) == (
-        '[[changes]]\ndate = 2027-01-31\ntext = { ja = "…", en = "…" }'
-    )
-
-
 @pytest.mark.parametrize("today", [date(2026, 1, 1), TODAY])
 def test_pasted_announcement_announces_change(today: date) -> None:
     new = edited(put("site", "name", to="Registry"))
+    assert announcement(POLICY, new, today).endswith('text = { ja = "…", en = "…" }')
     pasted = tomllib.loads(f"{FULL_POLICY}\n{announcement(POLICY, new, today)}")
     pasted["site"]["name"] = "Registry"
     assert announcement(POLICY, policy_of(pasted), today) == ""
-
-
-def test_change_of_announcements_needs_no_announcement() -> None:
-    assert announcement(POLICY, POLICY, TODAY) == ""
-    assert announcement(POLICY, edited(drop("changes")), TODAY) == ""
 
 
 def sharing(domain: str, *hosts: str) -> Policy:

@@ -29,7 +29,7 @@ from cookie_consent.policy.policy import Policy
 from cookie_consent.policy.reader import read_file, read_tables
 from cookie_consent.texts import catalog
 from tests.support.examples import examples
-from tests.support.policies import FULL_POLICY, full_policy_data, policy_of, toml_string, write_policy_file
+from tests.support.policies import FULL_POLICY, full_policy_data, policy_of, write_policy_file
 
 Place = tuple[str | int, ...]
 
@@ -262,21 +262,6 @@ def test_misspelt_key_gets_suggestion(place: Place, name: str, meant: str) -> No
     assert names_table(caught.value, (*place[:-1], name))
 
 
-@pytest.mark.parametrize("name", ["id", "refused", "cookies", "legitimate_interest", ""])
-def test_unknown_key_of_purpose_is_rejected(name: str) -> None:
-    data = full_policy_data()
-    data["purposes"]["media"][name] = "x"
-    with pytest.raises(PolicyError, match=rf'\[purposes.media\].*there is no key "{name}" here'):
-        read_tables(data)
-
-
-def test_missing_site_table_is_rejected() -> None:
-    data = full_policy_data()
-    del data["site"]
-    with pytest.raises(PolicyError, match=r"\[site\] the table is missing"):
-        read_tables(data)
-
-
 REQUIRED = [
     *[("site", key) for key in ("name", "controller", "contact", "prevailing_language", "languages")],
     *[("site", "authority", key) for key in ("name", "url")],
@@ -298,7 +283,6 @@ def test_missing_required_key_is_named(tmp_path: Path, place: Place) -> None:
     assert names_table(error, place)
 
 
-TEXTS = [place for place in PLACES if isinstance(table_of(full_policy_data(), place)[str(place[-1])], str)]
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 KNOWN = {place[-1] for place in PLACES} | catalog.names() | {"domain", "hosts"}
 UNKNOWN = TEXT.filter(lambda name: name not in KNOWN)
@@ -308,10 +292,6 @@ INVALID_EVERYWHERE = st.one_of(
     st.lists(st.integers(-9, 9), min_size=1, max_size=2),
     st.dictionaries(TEXT, st.integers(-9, 9), min_size=1, max_size=2),
 )
-
-
-def test_complete_policy_file_loads(tmp_path: Path) -> None:
-    assert load(tmp_path, full_policy_data()) is None
 
 
 @given(place=st.sampled_from(PLACES), value=INVALID_EVERYWHERE)
@@ -341,28 +321,6 @@ def test_error_for_any_renamed_key_names_its_table(folder: Path, place: Place, n
     assert names_table(load(folder, data), (*place[:-1], name))
 
 
-@given(place=st.sampled_from(KEYS), name=UNKNOWN)
-def test_error_for_any_additional_key_names_its_table(folder: Path, place: Place, name: str) -> None:
-    data = full_policy_data()
-    table = table_of(data, place)
-    table[name] = table[str(place[-1])]
-    assert names_table(load(folder, data), (*place[:-1], name))
-
-
-@given(place=st.sampled_from(PLACES))
-def test_any_missing_key_is_rejected_or_optional(folder: Path, place: Place) -> None:
-    data = full_policy_data()
-    del table_of(data, place)[str(place[-1])]
-    load(folder, data)
-
-
-@given(place=st.sampled_from(TEXTS), text=TEXT)
-def test_any_other_text_is_accepted_or_rejected(folder: Path, place: Place, text: str) -> None:
-    data = full_policy_data()
-    table_of(data, place)[str(place[-1])] = text
-    load(folder, data)
-
-
 @examples(150)
 @given(at=st.integers(0, len(FULL_POLICY.encode())), octets=st.binary(max_size=3), dropped=st.integers(0, 3))
 @pytest.mark.slow
@@ -371,11 +329,3 @@ def test_any_changed_bytes_are_accepted_or_rejected(folder: Path, at: int, octet
     path.write_bytes(content[:at] + octets + content[at + dropped :])
     error = error_of(path)
     assert error is None or str(error).startswith(f"{path}: ")
-
-
-@given(TEXT)
-def test_any_text_round_trips_as_site_name(text: str) -> None:
-    data = full_policy_data()
-    data["site"]["name"] = f"A{text}"
-    assert toml_string(text)
-    assert policy_of(data).site.name == f"A{text}"

@@ -56,30 +56,6 @@ def test_byte_of_another_encoding_is_found_in_its_line(tmp_path: Path) -> None:
     assert error.remedy == "Save the file as UTF-8."
 
 
-def test_error_of_toml_says_that_it_hides_others(tmp_path: Path) -> None:
-    (message,) = messages(tmp_path, "[site]\nname = Example\nlanguages = 1\n")
-    assert message.startswith("this is no TOML file in UTF-8: Invalid value (at line 2, column 8). ")
-    assert message.endswith("What else is wrong shows once this is right.")
-
-
-@pytest.mark.parametrize("table", ["cookies", "recipients", "changes"])
-def test_single_brackets_in_place_of_double_ones_are_named(tmp_path: Path, table: str) -> None:
-    once, twice = f"{FULL_POLICY}\n", FULL_POLICY.replace(f"[[{table}]]", f"[{table}]")
-    assert once != twice
-    found = messages(tmp_path, twice)
-    assert all(f"Write [[{table}]], in double brackets." in message for message in found)
-    assert all(message.startswith(f"[{table}] ") for message in found)
-    assert len(found) == FULL_POLICY.count(f"[[{table}]]")
-
-
-def test_single_brackets_before_double_ones_are_named_with_their_line(tmp_path: Path) -> None:
-    mixed = FULL_POLICY.replace("[[cookies]]", "[ cookies ]", 1)
-    line = mixed.splitlines().index("[ cookies ]") + 1
-    assert messages(tmp_path, mixed) == [
-        f"[ cookies ] line {line} begins one table, but there can be several. Write [[cookies]], in double brackets."
-    ]
-
-
 @pytest.mark.parametrize(
     ("right", "wrong"),
     [
@@ -87,23 +63,37 @@ def test_single_brackets_before_double_ones_are_named_with_their_line(tmp_path: 
         ("[signals]", "[[signals]]"),
         ("[purposes.media]", "[[purposes.media]]"),
         ("[texts.en]", "[[texts.en]]"),
-        ("[features.map]", "[[features.map]]"),
-        ("[services.whois]", "[[services.whois]]"),
         ("[services.shop.purposes.media]", "[[services.shop.purposes.media]]"),
+        ("[[cookies]]", "[cookies]"),
+        ("[[recipients]]", "[recipients]"),
+        ("[[changes]]", "[changes]"),
     ],
 )
-def test_double_brackets_in_place_of_single_ones_are_named(tmp_path: Path, right: str, wrong: str) -> None:
-    (message,) = messages(tmp_path, FULL_POLICY.replace(right, wrong))
-    assert message.endswith(f"Write {right}, in single brackets.")
+def test_brackets_of_the_wrong_number_are_named(tmp_path: Path, right: str, wrong: str) -> None:
+    found = messages(tmp_path, FULL_POLICY.replace(right, wrong))
+    number = "double" if right.startswith("[[") else "single"
+    assert len(found) == FULL_POLICY.count(right)
+    assert all(message.endswith(f"Write {right}, in {number} brackets.") for message in found)
 
 
-def test_double_brackets_beside_single_ones_are_named_with_their_line(tmp_path: Path) -> None:
-    again = f"{FULL_POLICY}\n[[site]]\npolicy_url = 1\n"
-    (message,) = messages(tmp_path, again)
-    line = again.splitlines().index("[[site]]") + 1
-    assert message == (
-        f"[[site]] line {line} begins one of several tables, but there is only one. Write [site], in single brackets."
-    )
+@pytest.mark.parametrize(
+    ("text", "wrong", "rest"),
+    [
+        (
+            FULL_POLICY.replace("[[cookies]]", "[ cookies ]", 1),
+            "[ cookies ]",
+            "begins one table, but there can be several. Write [[cookies]], in double brackets.",
+        ),
+        (
+            f"{FULL_POLICY}\n[[site]]\npolicy_url = 1\n",
+            "[[site]]",
+            "begins one of several tables, but there is only one. Write [site], in single brackets.",
+        ),
+    ],
+)
+def test_brackets_of_both_numbers_are_named_with_their_line(tmp_path: Path, text: str, wrong: str, rest: str) -> None:
+    line = text.splitlines().index(wrong) + 1
+    assert messages(tmp_path, text) == [f"{wrong} line {line} {rest}"]
 
 
 def test_brackets_in_a_text_are_no_table(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def is_python(code: str) -> bool:
 
 def fails(tests: list[str]) -> bool:
     """Return whether one of the tests fails."""
-    return bool(tests) and subprocess.run([*_PYTEST, *tests], stdout=subprocess.DEVNULL).returncode != 0
+    return bool(tests) and subprocess.run([*_PYTEST, *tests], capture_output=True).returncode != 0
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from typing import Any
 import httpx
 import httpx2
 import pytest
-from fastapi import Depends, FastAPI
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
@@ -20,11 +19,10 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
-from cookie_consent import ConsentMiddleware, Policy, consent_of, requires
-from cookie_consent.ledgers import MemoryLedger
+from cookie_consent import ConsentMiddleware, Policy, consent_of
 from cookie_consent.testing import aanswer, answer, arefuse, refuse
 from cookie_consent.testing.prefix import prefix_of
-from tests.support.asgi import PREFIX, SITE, Clock, policy
+from tests.support.asgi import PREFIX, SITE, policy
 from tests.support.faulty_ledger import FaultyLedger
 from tests.support.policies import KEY
 from tests.support.servers.threads import served
@@ -104,13 +102,6 @@ def test_clients_of_a_live_server_answer() -> None:
         assert asyncio.run(refused(address)) == "necessary"
 
 
-def test_answer_is_kept_as_proof() -> None:
-    ledger = MemoryLedger()
-    client = TestClient(starlette_site(ledger=ledger))
-    answer(client, {"media"})
-    assert len(list(ledger.links())) == 1
-
-
 # Installations.
 
 
@@ -167,37 +158,11 @@ def test_page_that_answers_any_post_is_not_taken_for_the_middleware() -> None:
             answer(TestClient(response))
 
 
-def test_site_that_is_told_from_another_version_of_its_policy() -> None:
-    clock = Clock()
-    client = TestClient(starlette_site(clock=clock), base_url="https://site.example")
-    answer(client, {"media"})
-    other = SITE.replace('title = { en = "Maps and videos"', 'retention = "1 day"\ntitle = { en = "Maps"')
-    again = TestClient(starlette_site(other, clock=clock), base_url="https://site.example", cookies=client.cookies)
-    assert answer(again, {"analytics"})["policy"] == policy(other).version != policy().version
-    assert again.get("/").text == "analytics necessary"
-
-
 def test_services_are_answered_for() -> None:
     client = TestClient(starlette_site())
     assert answer(client, service="whois")["purposes"]["analytics"] is False
     assert client.get("/").text == "media necessary"
     assert refuse(client, service="whois")["purposes"]["media"] is False
-
-
-def test_visitor_who_grants_passes_what_requires_consent() -> None:
-    app = FastAPI()
-    app.add_middleware(ConsentMiddleware, policy=policy(), secret_keys=[KEY])
-
-    @app.get("/map", dependencies=[Depends(requires("media", status=403))])
-    def show_map() -> str:
-        return "the map"
-
-    client = TestClient(app)
-    assert client.get("/map").status_code == 403
-    answer(client, {"media"})
-    assert client.get("/map").json() == "the map"
-    refuse(client)
-    assert client.get("/map").status_code == 403
 
 
 # Mistakes.
