@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import re
 import shlex
 import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,7 +18,6 @@ import httpx
 
 from cookie_consent.cli.main import GOOD, main
 from tests.frameworks.page import COMMON, FALLBACK, SHOWN, Page
-from tests.frameworks.running import SAME_ORIGIN, running
 from tests.support.browsers.browser import forms, stored_cookie
 from tests.support.distribution import viewed
 
@@ -25,6 +27,45 @@ REPORT = COMMON.commands[4]
 _POLICY = Path("consent.toml")
 _ACCESS_LOG = Path("logs/access.jsonl")
 _EXAMPLE_COOKIE = re.compile(r'^\[\[cookies\]\]\nname = "session".*?(?=^\[\[)', re.M | re.S)
+BROWSER = {
+    "accept": "text/html,application/xhtml+xml,*/*;q=0.8",
+    "accept-language": "en",
+    "user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0",
+}
+SAME_ORIGIN = {"sec-fetch-site": "same-origin"}
+
+
+@asynccontextmanager
+async def running(app: Any, base_url: str = "http://localhost:8000") -> AsyncIterator[httpx.AsyncClient]:
+    """Start an app, give a client with the header fields of a browser, and shut the app down.
+
+    Args:
+        app: the ASGI app.
+        base_url: the address that it is visited at.
+    """
+    events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    said: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    lifespan = asyncio.create_task(
+        app({"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}, events.get, said.put)
+    )
+    await events.put({"type": "lifespan.startup"})
+    started = await _next(said, lifespan)
+    assert started["type"] == "lifespan.startup.complete", started.get("message")
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=base_url, headers=BROWSER) as client:
+        yield client
+    await events.put({"type": "lifespan.shutdown"})
+    assert (await _next(said, lifespan))["type"] == "lifespan.shutdown.complete"
+    await lifespan
+
+
+async def _next(said: asyncio.Queue[dict[str, Any]], lifespan: asyncio.Task[None]) -> dict[str, Any]:
+    """Return what the app says next, or raise what it raised."""
+    message = asyncio.create_task(said.get())
+    await asyncio.wait([message, lifespan], return_when=asyncio.FIRST_COMPLETED, timeout=30)
+    if not message.done():
+        message.cancel()
+        raise AssertionError("The app has no lifespan.") from lifespan.exception()
+    return message.result()
 
 
 async def take_first_steps(page: Page) -> None:
@@ -35,9 +76,8 @@ async def take_first_steps(page: Page) -> None:
     """
     _type(INIT)
     async with running(save(page, "app.py").app) as client:
-        refused, granted = await answered(client, "refuse_all"), await answered(client, "accept_all")
-    assert FALLBACK in refused
-    assert SHOWN in granted
+        assert FALLBACK in await answered(client, "refuse_all")
+        assert SHOWN in await answered(client, "accept_all")
     # The last records are written before the server hears that the app has ended.
     assert viewed(_ACCESS_LOG) == ["/"]
     _type(REPORT)
@@ -65,18 +105,13 @@ def run_tests(page: Page) -> None:
 
 
 def start_example(page: Page, init: str = INIT) -> Any:
-    """Return a page's example as a module, in a folder with the first policy file and the page's cookies.
-
-    Args:
-        page: the page.
-        init: the command that writes the file.
-    """
+    """Return a page's example as a module, in a folder with the first policy file and the page's cookies."""
     write_policy(page, init)
     return load(page.example)
 
 
 def write_policy(page: Page, init: str = INIT) -> None:
-    """Write the first policy file with a page's cookies into the current folder; see `start_example`."""
+    """Write the first policy file by a command, with a page's cookies, into the current folder."""
     _type(init)
     first = _POLICY.read_text(encoding="utf-8")
     own, replaced = _EXAMPLE_COOKIE.subn(lambda _: f"{page.cookies}\n", first)

@@ -33,10 +33,8 @@ NEED_THE_EXTRA_FULL = (
     "tests/browser/test_nicegui.py",
     "tests/docs/test_site.py",
     "tests/docs/test_wsgi_page.py",
-    "tests/frameworks/test_blacksheep.py",
-    "tests/frameworks/test_litestar.py",
     "tests/frameworks/test_nicegui.py",
-    "tests/frameworks/test_quart.py",
+    "tests/frameworks/test_other_frameworks.py",
 )
 """Files that import what only the extra `full` installs. They are collected in the full matrix only."""
 ONE_ROW = pytest.mark.each_value(at_most=1).mark
