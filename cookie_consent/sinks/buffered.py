@@ -219,7 +219,7 @@ class BufferedSink:
         Args:
             held: the bytes of the buffer with that line.
         """
-        if self._spill is None or held > self._most_bytes:
+        if held > self._most_bytes:
             self._counters["dropped_full"] += 1
             return False
         self._start_to_move()
@@ -334,8 +334,7 @@ class BufferedSink:
             if self._pending and self._is_spilled(self._pending):
                 self._done(self._pending)
                 self._pending = []
-            if not self._pending:
-                self._move(0)
+            self._move(0)
 
     def _is_drained(self) -> bool:
         """Write the lines that are in memory now to the store; return False if it has to be retried."""
