@@ -163,8 +163,9 @@ def _refuse_with_signal(visitor: Visitor) -> None:
 
 
 def _open_no_pages(visitor: Visitor) -> None:
-    for header in (("user-agent", ROBOT), ("sec-fetch-dest", "empty"), ("sec-purpose", "prefetch")):
+    for header in (("user-agent", ROBOT), ("sec-fetch-dest", "iframe"), ("sec-purpose", "prefetch")):
         Visitor(visitor.app, [header]).get("/")
+    visitor.request("HEAD", "/")
     visitor.get("/data")
     visitor.get(f"{PREFIX}/state")
 
