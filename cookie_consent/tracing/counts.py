@@ -45,9 +45,6 @@ _log = logging.getLogger("cookie_consent")
 
 Row = tuple[str, str, str, str]
 """Host, language, name, detail."""
-Seen = tuple[str, str, tuple[str, ...], str, str, str, tuple[tuple[str, str], ...]]
-"""A page with the question, or an answer: host, language, names of its counts, version of the policy, class of device,
-prefix of the path, purposes. It is one sum until it is written, so that a page does not wait for a dozen."""
 
 
 class Shown(NamedTuple):
@@ -96,7 +93,6 @@ class Counts:
     def after_fork(self) -> None:
         """Drop the sums in a forked process: the parent writes them."""
         self._sums: Counter[Row] = Counter()
-        self._seen: Counter[Seen] = Counter()
         self._errors: Counter[Row] = Counter()
         self._flush_expected_by = 0.0
 
@@ -130,10 +126,13 @@ class Counts:
             purposes: "asked", "granted", "refused", "withdrawn" or "changed", and the purpose of which that is true.
         """
         now = self._enter_hour()
-        prefix = self._name_prefix(shown.path)
         where = self._name_host(host)
-        seen = (where, language, tuple(names), shown.policy.version, shown.device, prefix, tuple(purposes))
-        self._seen[seen] += 1
+        details = {"policy": shown.policy.version, "device": shown.device, "prefix": self._name_prefix(shown.path)}
+        rows = [(where, language, name, "") for name in names]
+        rows += [(where, "", f"{name}_by_purpose", purpose) for name, purpose in purposes]
+        for name in _BY.intersection(names):
+            rows += [(where, "", f"{name}_by_{thing}", detail) for thing, detail in details.items() if detail]
+        self._sums.update(rows)
         self._flush_if_due(now)
 
     def _add_error(self, row: Row) -> None:
@@ -158,7 +157,7 @@ class Counts:
 
     def _flush_if_due(self, now: float) -> None:
         """Have the sums written after a while, on the running event loop; now if there is none, or if they are many."""
-        if len(self._sums) + len(self._seen) >= MOST:
+        if len(self._sums) >= MOST:
             self._write()
         if now < self._flush_expected_by:
             return
@@ -184,11 +183,7 @@ class Counts:
 
     def _write(self) -> None:
         sums = self._sums
-        for seen, times in self._seen.items():
-            for row in _list_rows(seen):
-                sums[row] += times
         self._sums = Counter()
-        self._seen = Counter()
         # Sorted: the order in which they began would tell something of the order of visits.
         for row in sorted(sums):
             try:
@@ -249,17 +244,6 @@ class Counts:
                 return OTHER_PREFIXES
             self._prefixes.add(prefix)
         return prefix
-
-
-def _list_rows(seen: Seen) -> list[Row]:
-    """Return what a page with the question, or an answer, counts for."""
-    host, language, names, policy, device, prefix, purposes = seen
-    rows = [(host, language, name, "") for name in names]
-    rows += [(host, "", f"{name}_by_purpose", purpose) for name, purpose in purposes]
-    for name in _BY.intersection(names):
-        things = {"policy": policy, "device": device, "prefix": prefix}
-        rows += [(host, "", f"{name}_by_{thing}", detail) for thing, detail in things.items() if detail]
-    return rows
 
 
 def _names_nobody(text: str, longest: int) -> bool:
