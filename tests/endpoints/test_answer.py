@@ -488,24 +488,6 @@ def test_withdrawal_comes_into_chain_before_next_answer_with_its_own_time(caplog
     assert list(chronology.findings()) == []
 
 
-def test_answer_of_another_visitor_brings_no_withdrawal_but_its_own() -> None:
-    clock, ledger = Clock(), FaultyLedger()
-    app = install(page_app(), ledger=ledger, clock=clock)
-    visitor, other = Visitor(app), Visitor(app)
-    visitor.accept()
-    other.accept()
-    ledger.fault = FULL
-    clock.forward(seconds=90)
-    visitor.refuse()
-    ledger.fault = None
-    clock.forward(seconds=90)
-    other.refuse()
-    assert [record["event"] for record in ledger.kept] == ["granted", "granted", "withdrawn"]
-    assert ledger.kept[-1]["consent_id"] == ledger.kept[1]["consent_id"]
-    visitor.accept()
-    assert [record["event"] for record in ledger.kept[3:]] == ["withdrawn", "granted"]
-
-
 def test_withdrawal_that_waited_too_long_stays_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     clock, ledger = Clock(), FaultyLedger()
     visitor = Visitor(install(page_app(), ledger=ledger, clock=clock))
@@ -622,16 +604,6 @@ def test_answer_on_service_page_skips_purposes_refused_by_service() -> None:
     visitor.send_form("choice=accept_all&service=whois")
     assert visitor.state()["should_ask"] is False
     assert visitor.state()["purposes"]["analytics"] is False
-
-
-def test_old_answer_within_lifetime_of_the_site_is_changed_on_service_page() -> None:
-    clock, ledger = Clock(), MemoryLedger()
-    visitor = Visitor(install(ledger=ledger, clock=clock, consent_days=390))
-    visitor.accept()
-    clock.forward(days=389)
-    visitor.send_form("choice=refuse_all&service=whois")
-    assert [record["event"] for record in ledger.kept] == ["granted", "changed"]
-    assert len({record["consent_id"] for record in ledger.kept}) == 1
 
 
 SHOP = '\n[services.shop]\nhost = "shop.example"\n[services.shop.purposes.media]\nrefused = true\n'

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +10,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 
 from cookie_consent.http.options import BY_PATH, AppLanguage, read_language
-from tests.support.asgi import PAGE, PHONE, PREFIX, Reply, Visitor, call, install, page_app, policy, reply_app, scope
+from tests.support.asgi import PAGE, PHONE, Reply, Visitor, call, install, page_app, policy, reply_app, scope
 from tests.support.policies import text_of
 
 HTML = [("accept", "text/html"), ("user-agent", PHONE), ("accept-language", "en")]
@@ -76,21 +75,6 @@ def test_language_priority_is_function_then_page_then_browser() -> None:
             reply_app(html, "text/html; charset=utf-8"), language=lambda request, returned=returned: returned
         )
         assert asks_in(call(site, headers=HTML), language)
-
-
-@pytest.mark.logs_an_exception
-def test_error_in_language_function_is_logged_and_page_is_served(caplog: pytest.LogCaptureFixture) -> None:
-    def broken(request: HTTPConnection) -> str:
-        raise KeyError("a bug of the app")
-
-    visitor = visitor_with(broken)
-    reply = visitor.get("/there")
-    assert reply.status == 200
-    assert asks_in(reply, "en")
-    (record,) = caplog.records
-    assert (record.levelno, "language= failed" in record.getMessage()) == (logging.ERROR, True)
-    assert visitor.get(PREFIX).status == 200
-    assert visitor.refuse().status == 200
 
 
 @pytest.mark.parametrize("returned", [5, b"ja", ["ja"]])

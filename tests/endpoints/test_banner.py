@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.support.asgi import (
     PAGE,
@@ -28,16 +25,6 @@ HTML = [("accept", "text/html,*/*;q=0.8"), ("user-agent", PHONE)]
 
 def has_banner(reply: Reply) -> bool:
     return b'value="refuse_all"' in reply.body
-
-
-def recording(seen: list[Scope]) -> ASGIApp:
-    """Return an app that answers with a page, and keeps the scopes of its requests."""
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        seen.append(scope)
-        await page_app()(scope, receive, send)
-
-    return app
 
 
 def test_banner_is_in_page_until_visitor_answers() -> None:
@@ -145,9 +132,6 @@ def test_layout_option_sets_layout_of_banner(layout: str) -> None:
     assert f'class="pchoice pchoice-{layout} pchoice-part"' in question
 
 
-# The nonce of the app's Content-Security-Policy.
-
-
 @pytest.mark.parametrize(
     "path", ['/"><script>', "/地図", "/a b", "/%", "/\x00", "/\\x", "//evil.example", "/" + "x" * 5000]
 )
@@ -160,40 +144,3 @@ def test_hostile_path_redirects_within_the_site(path: str) -> None:
     assert location.startswith("/")
     assert not location.startswith("//")
     assert "evil" not in location
-
-
-# The request that the app sees.
-
-
-def scope_seen_by_app(headers: list[tuple[str, str]], **more: Any) -> Scope:
-    seen: list[Scope] = []
-    call(install(recording(seen)), headers=headers, **more)
-    return seen[0]
-
-
-CONDITIONS = [("accept-encoding", "gzip"), ("if-none-match", '"x"'), ("if-modified-since", "Mon"), ("x-other", "1")]
-
-
-def test_page_request_before_answer_reaches_app_without_conditional_headers() -> None:
-    extensions: dict[str, Any] = {"http.response.pathsend": {}, "http.response.trailers": {}}
-    scope = scope_seen_by_app([*HTML, *CONDITIONS], extensions=extensions)
-    names = [name for name, _ in scope["headers"]]
-    assert names == [b"host", b"accept", b"user-agent", b"x-other"]
-    assert scope["extensions"] == {"http.response.trailers": {}}
-    assert extensions == {"http.response.pathsend": {}, "http.response.trailers": {}}
-    assert not scope_seen_by_app(HTML, extensions=None)["extensions"]
-
-
-@pytest.mark.parametrize("accept", [[], [("accept", "image/png")], [("accept", "*/*")]])
-def test_request_that_does_not_accept_html_reaches_app_unchanged(accept: list[tuple[str, str]]) -> None:
-    scope = scope_seen_by_app([*accept, *CONDITIONS], extensions={"http.response.pathsend": {}})
-    assert len(scope["headers"]) == 1 + len(accept) + len(CONDITIONS)
-    assert scope["extensions"] == {"http.response.pathsend": {}}
-
-
-def test_page_request_after_answer_keeps_conditional_headers() -> None:
-    seen: list[Scope] = []
-    visitor = Visitor(install(recording(seen)), HTML)
-    visitor.refuse()
-    visitor.get(headers=CONDITIONS)
-    assert {name for name, _ in seen[0]["headers"]} >= {b"accept-encoding", b"if-none-match"}

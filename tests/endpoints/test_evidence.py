@@ -18,7 +18,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from cookie_consent import ConsentMiddleware, requires
-from cookie_consent.http.features import fallback_box
+from cookie_consent.http.features import consent_card, fallback_box
 from cookie_consent.ledgers import Ledger, MemoryLedger
 from cookie_consent.pages.assets import assets
 from cookie_consent.pages.evidence import SURFACES, explain, hash_sources
@@ -49,12 +49,16 @@ async def _everything(request: Request) -> Response:
     return PlainTextResponse("everything")
 
 
+async def _card(request: Request) -> Response:
+    return HTMLResponse(PAGE.replace(b"<h1>", consent_card(request, "maps", "", title="Where <we> are").encode()))
+
+
 async def _home(request: Request) -> Response:
     language = request.query_params.get("language", "en")
     return HTMLResponse(PAGE.replace(b'lang="en"', b'lang="%b"' % language.encode()))
 
 
-ROUTES = {"/": _home, "/map": _box, "/offices": _offices, "/everything": _everything}
+ROUTES = {"/": _home, "/map": _box, "/offices": _offices, "/everything": _everything, "/card": _card}
 
 
 def site() -> ASGIApp:
@@ -193,14 +197,26 @@ def test_kept_text_is_what_was_shown(
 def test_kept_text_has_notice_of_changed_policy_and_mount_path() -> None:
     ledger = MemoryLedger()
     visitor = Visitor(install(site(), ledger=ledger), JAPANESE)
-    where: dict[str, Any] = {"path": f"/shop{PREFIX}", "root_path": "/shop"}
+    root = f"/{'x' * 300}"
+    where: dict[str, Any] = {"path": f"{root}{PREFIX}", "root_path": root}
     reply = visitor.send_form("choice=accept_all&policy=0000000000000000&surface=settings&language=ja", **where)
     assert reply.status == 409
     visitor.send_form(form_of(reply.text, "settings").pressed("accept_all"), **where)
     kept = run(explain(ledger, newest_record(ledger)))
     assert kept.html == without_form_ids(reply.text)
     assert english("error_policy_changed") in kept.prevailing_html
-    assert f'action="/shop{PREFIX}"' in kept.html
+    assert f'action="{root}{PREFIX}"' in kept.html
+
+
+def test_kept_text_of_card_says_what_was_shown_with_the_title_that_the_app_gave() -> None:
+    ledger = MemoryLedger()
+    visitor = Visitor(install(site(), ledger=ledger, inject=False), HTML)
+    shown = visitor.get("/card").text
+    visitor.send_form(form_of(shown, "card").pressed("grant"))
+    kept = run(explain(ledger, newest_record(ledger))).html
+    said = re.findall(r"<p[^>]*>(.*?)</p>", shown)
+    assert said == re.findall(r"<p[^>]*>(.*?)</p>", kept)
+    assert said[0] == "<b>Where &lt;we&gt; are</b>"
 
 
 @pytest.mark.parametrize("languages", [("he", "hu"), ("fa", "th"), ("zh-Hant", "ar")])

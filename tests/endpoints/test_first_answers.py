@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import pytest
@@ -17,49 +16,32 @@ ACCEPT, REFUSE = {"choice": "accept_all"}, {"choice": "refuse_all"}
 
 
 @pytest.mark.parametrize(
-    ("client", "same", "other"),
+    ("client", "same", "other", "most", "whence"),
     [
-        ("198.41.0.4", "198.41.0.250", "198.41.1.4"),
-        ("2001:503:ba3e::2:30", "2001:503:ba3e:ffff::1", "2001:503:ba3f::1"),
-        ("::ffff:198.41.0.4", "198.41.0.5", "::ffff:198.41.1.4"),
+        (PUBLIC, ("198.41.0.250", 2), ("198.41.1.4", 3), 600, "one public network"),
+        (("2001:503:ba3e::2:30", 1), ("2001:503:ba3e:ffff::1", 2), ("2001:503:ba3f::1", 3), 600, "one public network"),
+        (("::ffff:198.41.0.4", 1), ("198.41.0.5", 2), ("::ffff:198.41.1.4", 3), 600, "one public network"),
+        *(
+            (client, ("192.168.0.1", 5), PUBLIC, 100_000, "addresses that are not public")
+            for client in (None, ("127.0.0.1", 1), ("fd00::1", 1), ("", 0), ("testclient", 1), ("::1", 1), [None, 0])
+        ),
     ],
 )
-def test_each_public_network_has_its_own_limit(client: str, same: str, other: str) -> None:
-    limits = make_limits()
-    assert {count_first_answer(limits, (client, 1), NOW) for _ in range(600)} == {0}
-    assert count_first_answer(limits, (same, 2), NOW + 600) == 3000
-    assert count_first_answer(limits, (other, 3), NOW) == 0
-    assert count_first_answer(limits, None, NOW) == 0
-    assert count_first_answer(limits, (same, 2), NOW + 3600) == 0
-
-
-@pytest.mark.each_value(at_most=2)
-@pytest.mark.parametrize(
-    "client",
-    [None, ("127.0.0.1", 1), ("10.0.0.1", 1), ("fd00::1", 1), ("", 0), ("testclient", 1), ("::1", 1), [None, 0]],
-)
-@pytest.mark.slow
-@pytest.mark.no_cover
-def test_private_addresses_share_wider_limit_and_one_warning(client: Any, caplog: pytest.LogCaptureFixture) -> None:
-    limits = make_limits()
-    assert {count_first_answer(limits, client, NOW) for _ in range(100_000)} == {0}
-    assert not caplog.records
-    assert [count_first_answer(limits, other, NOW + 1) for other in (client, ("192.168.0.1", 5))] == [3599] * 2
-    (warning,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert "--forwarded-allow-ips" in warning
-    assert count_first_answer(limits, PUBLIC, NOW) == 0
-
-
-def test_public_networks_over_limit_get_one_warning_about_proxies(
-    caplog: pytest.LogCaptureFixture,
+def test_each_network_has_its_own_limit_and_all_that_are_not_public_share_one(
+    client: Any, same: Any, other: Any, most: int, whence: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     limits = make_limits()
-    for client in (PUBLIC, ("203.0.112.1", 1)):
-        assert {count_first_answer(limits, client, NOW) for _ in range(600)} == {0}
-        assert [count_first_answer(limits, client, NOW) for _ in range(2)] == [3600] * 2
-    (warning,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert "one public network" in warning
-    assert "--forwarded-allow-ips" in warning
+    limit = limits[f"first answers from {whence}"]
+    assert (limit.most, limit.seconds) == (most, 3600)
+    limit.most = 2
+    assert [count_first_answer(limits, client, NOW) for _ in range(2)] == [0, 0]
+    assert caplog.messages == []
+    assert [count_first_answer(limits, one, NOW + 600) for one in (client, same)] == [3000, 3000]
+    assert count_first_answer(limits, other, NOW) == 0
+    assert count_first_answer(limits, same, NOW + 3600) == 0
+    (warning,) = caplog.messages
+    for words in (f"Over 2 first answers came within an hour from {whence}", "--forwarded-allow-ips"):
+        assert words in warning
     assert "198.41" not in warning
 
 

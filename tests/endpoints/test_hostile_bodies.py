@@ -158,15 +158,3 @@ def test_hostile_answer_never_raises_and_is_recorded_only_if_accepted(
         assert {*record["granted"], *record["refused"]} <= {"analytics", "media"}
     # The visitor can read the page about the answer.
     assert visitor.get(PREFIX, query=b"language=ja").status == 200
-
-
-@given(answers())
-@pytest.mark.slow
-def test_cross_site_bodies_leave_no_record(site: Site, answer: tuple[str, bytes]) -> None:
-    visitor = site.new_visitor()
-    before = site.documents()
-    for path in (PREFIX, f"{PREFIX}/erase"):
-        for headers in ([], [("sec-fetch-site", "cross-site")], [("origin", "https://evil.example")]):
-            reply = send(visitor, path, *answer, headers)
-            assert (reply.status, reply.all("set-cookie")) == (403, [])
-    assert site.documents() == before

@@ -139,19 +139,6 @@ def test_reopened_question_shows_current_answer() -> None:
     assert (visitor.state()["status"], visitor.state()["source"]) == ("granted", "settings")
 
 
-def test_question_for_service_page_uses_its_conditions() -> None:
-    visitor = Visitor(install(), HTML)
-    elsewhere, there = question(visitor, "next=/there").text, question(visitor, "next=/whois%3Fq%3D1").text
-    assert "Access tracing" in elsewhere
-    assert 'name="service"' not in elsewhere
-    assert "Access tracing" not in there
-    assert 'name="service" value="whois"' in there
-    assert 'href="/whois/terms"' in there
-    (form,) = forms(there)
-    visitor.send_form(form.pressed("accept_all"))
-    assert visitor.state()["purposes"] == {"necessary": True, "analytics": False, "media": True}
-
-
 @pytest.mark.parametrize("query", ["next=/whois/terms", "next=/whois/terms%3Fa%3Db&language=ja"])
 def test_question_for_policy_page_is_empty_unless_reopened(query: str) -> None:
     reply = question(Visitor(install()), query)

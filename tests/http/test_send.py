@@ -196,3 +196,35 @@ def test_page_is_counted_and_recorded_by_what_its_plan_says() -> None:
         ("/offices/tokyo", "view"),
         ("/file", "request"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("accept", "has_answered", "is_whole"),
+    [
+        ("text/html,*/*;q=0.8", False, True),
+        ("text/html,*/*;q=0.8", True, False),
+        ("image/png", False, False),
+        ("*/*", False, False),
+        ("", False, False),
+    ],
+)
+def test_app_is_asked_for_the_whole_page_while_there_is_a_question(
+    accept: str, has_answered: bool, is_whole: bool
+) -> None:
+    seen: list[Scope] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope)
+        await page_app()(scope, receive, send)
+
+    visitor = Visitor(install(app), [("accept", accept)] if accept else [])
+    if has_answered:
+        visitor.refuse()
+    extensions: dict[str, Any] = {"http.response.pathsend": {}, "http.response.trailers": {}}
+    conditions = {"accept-encoding": "gzip", "if-none-match": '"x"', "if-modified-since": "Mon"}
+    visitor.get(headers=[*conditions.items(), ("x-other", "1")], extensions=extensions)
+    names = {name.decode() for name, _ in seen[0]["headers"]}
+    assert names & {*conditions, "x-other"} == {"x-other", *([] if is_whole else conditions)}
+    assert list(seen[0]["extensions"]) == [*([] if is_whole else ["http.response.pathsend"]), "http.response.trailers"]
+    assert len(extensions) == 2
+    visitor.get(extensions=None)
