@@ -321,14 +321,21 @@ def test_most_specific_service_applies(host: str, path: str, analytics: bool, me
 
 
 @pytest.mark.parametrize("way", ["http", "websocket"])
+@pytest.mark.parametrize(
+    ("law", "options"), [("", {}), ('laws = ["us-optout"]', {"country": lambda _: "US"})], ids=["opt-in", "opt-out"]
+)
 @pytest.mark.logs_an_exception
-def test_error_while_deciding_denies_and_serves_the_page(way: str, caplog: pytest.LogCaptureFixture) -> None:
-    clock, seen = Clock(), list[list[str]]()
-    visitor = Visitor(install(reply_app(sets=["_ga=1"], seen=seen), clock=clock))
+def test_error_while_deciding_denies_and_serves_the_page(
+    law: str, options: dict[str, Any], way: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also where purposes run until the visitor refuses them."""
+    clock = Clock()
+    seen: list[list[str]] = []
+    text = SITE.replace("\nlanguages", f"\n{law}\nlanguages")
+    visitor = Visitor(install(reply_app(sets=["_ga=1"], seen=seen), text, clock=clock, **options))
     visitor.accept()
-    token = visitor.jar["__Host-consent"]
     clock.now = "no time"  # type: ignore[assignment]
-    request = scope(kind=way, headers=[("cookie", f"__Host-consent={token}; _ga=1")])
+    request = scope(kind=way, headers=[("cookie", f"{visitor.cookies}; _ga=1")])
     sent = asyncio.run(drive(visitor.app, request, [{"type": "websocket.connect"}]))
     assert not any(name == b"set-cookie" for name, _ in sent[0]["headers"])
     assert seen == [[]]

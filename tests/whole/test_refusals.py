@@ -11,6 +11,7 @@ from cookie_consent.pages.evidence import explain
 from cookie_consent.sinks import MemorySink
 from tests.support.asgi import PREFIX, Clock, Fields, Visitor, install, policy, run
 from tests.support.browsers.browser import forms
+from tests.support.ledger_writer import new_id
 from tests.support.policies import text_of
 
 KEPT_REFUSAL = text_of(policy(), "en", "kept_refusal")
@@ -60,6 +61,19 @@ def test_withdrawal_and_later_answers_keep_the_consent_id() -> None:
         clock.forward(days=100)
     assert [record["event"] for record in ledger.kept] == ["granted", "withdrawn", "refused", "granted"]
     assert {record["consent_id"] for record in ledger.kept} == {visitor.jar["__Host-consent"].split("~")[5]}
+
+
+def test_refusal_after_its_consents_proof_was_removed_has_no_id() -> None:
+    clock = Clock()
+    ledger = MemoryLedger()
+    visitor = Visitor(install(ledger=ledger, clock=clock))
+    for answer in (visitor.accept, visitor.refuse):
+        answer()
+        clock.forward(days=1)
+    ledger.remove(now=clock() + 10_000 * 86_400, make_id=new_id)
+    visitor.refuse()
+    assert ledger.kept[-1]["event"] == "refused"
+    assert (ledger.kept[-1]["consent_id"], visitor.jar["__Host-consent"].split("~")[5]) == (None, "")
 
 
 def test_pages_explain_that_the_refusal_record_is_anonymous() -> None:
