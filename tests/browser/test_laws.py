@@ -13,7 +13,8 @@ from tests.endpoints.test_laws import COUNTRY
 from tests.support.browsers.axe import run_axe
 from tests.support.browsers.visitor_browser import NewVisitor, Sites, Visitor, with_and_without_scripts
 from tests.support.waiting import wait_until
-from tests.whole.test_shared_caches import answers, served
+from tests.whole.test_behind_a_proxy import served
+from tests.whole.test_shared_caches import answers
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
 
@@ -23,7 +24,7 @@ SELL = "Do Not Sell or Share My Personal Information"
 @pytest.fixture(scope="module")
 def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
     """The site of `laws_site`."""
-    with served("tests.support.sites.laws_site:site") as port:
+    with served("laws_site:site") as port:
         address = f"http://127.0.0.1:{port}"
         wait_until(lambda: answers(f"{address}/made"), 60)
         yield Sites(address, "", tmp_path_factory.mktemp("laws") / Path("access.jsonl"))

@@ -10,7 +10,8 @@ from playwright.sync_api import Route, expect
 
 from tests.support.browsers.visitor_browser import NewVisitor, Sites, Visitor
 from tests.support.waiting import wait_until
-from tests.whole.test_shared_caches import answers, served
+from tests.whole.test_behind_a_proxy import served
+from tests.whole.test_shared_caches import answers
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
 
@@ -35,7 +36,7 @@ requestAnimationFrame(function look() {
 @pytest.fixture(scope="module")
 def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
     """The site of `shared_site`."""
-    with served() as port:
+    with served("shared_site:site") as port:
         address = f"http://127.0.0.1:{port}"
         wait_until(lambda: answers(f"{address}/made"), 60)
         yield Sites(address, "", tmp_path_factory.mktemp("shared") / Path("access.jsonl"))

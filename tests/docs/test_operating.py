@@ -179,7 +179,7 @@ def test_documented_nginx_site_serves_and_keeps_nothing_personal(tmp_path: Path)
     (tmp_path / "static").mkdir()
     (tmp_path / "static" / "site.css").write_text("body { color: black }")
     plain, tls = free_port(), free_port()
-    with served(tmp_path, "--proxy-headers", "--forwarded-allow-ips=127.0.0.1") as app:
+    with served("live_site:site", "--proxy-headers", "--forwarded-allow-ips=127.0.0.1") as app:
         for documented, here in {
             "listen 80": f"listen {plain}",
             "listen 443": f"listen {tls}",

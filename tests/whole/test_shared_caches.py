@@ -6,7 +6,6 @@ import asyncio
 import os
 import shutil
 import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from tests.support.asgi import PHONE, PREFIX
 from tests.support.documentation import blocks
 from tests.support.servers.processes import free_port, running_program
 from tests.support.waiting import wait_until
-from tests.whole.test_behind_a_proxy import needs_nginx, proxied
+from tests.whole.test_behind_a_proxy import needs_nginx, proxied, served
 
 DOCS = "docs/caching.md"
 VARNISH = shutil.which("varnishd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -33,15 +32,6 @@ ALSO_SENT = frozenset({"date", "age", "via", "x-varnish", "server", "connection"
 """Fields that caches and servers add."""
 
 pytestmark = pytest.mark.server
-
-
-@contextmanager
-def served(site: str = "tests.support.sites.shared_site:site") -> Iterator[int]:
-    """Start a site with uvicorn; return its port."""
-    port = free_port()
-    command = [sys.executable, "-m", "uvicorn", "--factory", site]
-    with running_program([*command, "--port", str(port), "--log-level", "warning", "--no-access-log"]):
-        yield port
 
 
 @contextmanager
@@ -129,7 +119,7 @@ async def visit(port: int) -> Crowd:
     "cache", [pytest.param(behind_nginx, marks=needs_nginx), pytest.param(behind_varnish, marks=needs_varnish)]
 )
 def test_thousand_visitors_behind_a_cache_get_the_same_pages_and_their_own_answers(cache: Any, tmp_path: Path) -> None:
-    with served() as site, cache(tmp_path, site) as port:
+    with served("shared_site:site") as site, cache(tmp_path, site) as port:
         made = f"http://127.0.0.1:{port}/made"
         wait_until(lambda: answers(made), 60)
         seen = asyncio.run(visit(port))
