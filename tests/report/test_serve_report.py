@@ -224,26 +224,35 @@ def test_undecodable_query_is_a_bad_request() -> None:
     assert call(REAL, query=b"host=%ff%00&host=%f0&from=%80&=&&&").status == 400
 
 
-@pytest.mark.logs_an_exception
-def test_error_while_making_report_is_shown_without_secrets(caplog: pytest.LogCaptureFixture) -> None:
-    maker = Maker(UnreadableError("access_log: there is no file."), ValueError("Write it so."), RuntimeError("secret"))
-    app = maker.app()
-    for status, said in ((503, "access_log: there is no file."), (400, "Write it so."), (500, "could not be made")):
-        maker.now += KEPT_FOR
-        reply = get(app)
-        assert reply.status == status
-        assert said in reply.text
-        assert "secret" not in reply.text
-    assert [record.getMessage() for record in caplog.records] == ["A report could not be made."]
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (UnreadableError("access_log: there is no file."), 503, "access_log: there is no file."),
+        (ValueError("Write it so."), 400, "Write it so."),
+        pytest.param(RuntimeError("secret"), 500, "could not be made", marks=pytest.mark.logs_an_exception),
+    ],
+)
+def test_error_while_making_report_is_shown_without_secrets(
+    error: Exception, status: int, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    reply = get(Maker(error).app())
+    assert (reply.status, said in reply.text, "secret" in reply.text) == (status, True, False)
+    assert [record.getMessage() for record in caplog.records] == ["A report could not be made."] * (status == 500)
 
 
-def test_report_app_serves_one_page_by_get_and_head() -> None:
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/report/", 200),
+        ("HEAD", "/report/", 200),
+        ("GET", "/report", 307),
+        ("GET", "/report/other", 404),
+        ("POST", "/report/", 405),
+    ],
+)
+def test_report_app_serves_one_page_by_get_and_head(method: str, path: str, status: int) -> None:
     site = Starlette(routes=[Mount("/report", Maker().app())])
-    assert call(site, path="/report/").status == 200
-    assert call(site, path="/report").status == 307
-    assert call(site, path="/report/other").status == 404
-    assert call(site, "POST", "/report/").status == 405
-    assert call(site, "HEAD", "/report/").status == 200
+    assert call(site, method, path).status == status
 
 
 # Caching and concurrency
@@ -361,72 +370,66 @@ def test_running_report_does_not_delay_process_exit(make: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_page_is_not_delivered_after_process_exit() -> None:
-    is_over, made = threading.Event(), []
+def pages_of(made: list[Any], *, is_over: threading.Event | None = None) -> Pages:
+    """Return pages that note what was asked. With `is_over`, the process ends while the first one is made."""
 
     def make(asked: Any) -> Page:
         made.append(asked)
-        is_over.set()
-        return Page(200, "late", NOW)
+        if is_over:
+            is_over.set()
+        return Page(200, "made", NOW)
 
-    pages = Pages(make, lambda: NOW, is_over.is_set)
-    asked = [pages._start((("host", host),)) for host in ("a", "b")]
-    thread = pages._thread
-    assert thread is not None
-    pages._end(thread)
-    assert not thread.is_alive()
-    assert made == [(("host", "a"),)]
-    assert [page.done() for page in asked] == [False, False]
+    return Pages(make, lambda: NOW, (is_over or threading.Event()).is_set)
+
+
+def question_about(host: int) -> Any:
+    return (("host", str(host)),)
+
+
+def test_page_is_not_delivered_after_process_exit() -> None:
+    made = list[Any]()
+    pages = pages_of(made, is_over=threading.Event())
+    asked = [pages._start(question_about(host)) for host in (1, 2)]
+    assert pages._thread is not None
+    pages._end(pages._thread)
+    assert not pages._thread.is_alive()
+    assert (made, [page.done() for page in asked]) == ([question_about(1)], [False, False])
 
 
 def test_idle_report_thread_ends_at_once() -> None:
-    pages = Pages(lambda asked: Page(200, "made", NOW), lambda: NOW)
+    pages = pages_of([])
     assert asyncio.run(pages.get(())) == Page(200, "made", NOW)
-    thread = pages._thread
-    assert thread is not None
-    pages._end(thread)
-    assert not thread.is_alive()
+    assert pages._thread is not None
+    pages._end(pages._thread)
+    assert not pages._thread.is_alive()
 
 
 def test_number_of_kept_pages_is_limited() -> None:
     made = list[Any]()
 
-    def make(asked: Any) -> Page:
-        made.append(asked)
-        return Page(200, "made", NOW)
-
     async def ask_many() -> None:
-        pages = Pages(make, lambda: NOW)
-        for number in range(MOST_PAGES + 5):
-            assert await pages.get((("host", str(number)),)) is not None
+        pages = pages_of(made)
+        for number in [*range(MOST_PAGES + 5), MOST_PAGES + 4]:
+            assert await pages.get(question_about(number)) is not None
         assert len(pages._pages) == MOST_PAGES
-        assert await pages.get((("host", str(MOST_PAGES + 4)),)) is not None
 
     asyncio.run(ask_many())
     assert len(made) == MOST_PAGES + 5
 
 
 def test_next_question_retries_failed_thread_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[Any] = []
-
-    def make(asked: Any) -> Page:
-        made.append(asked)
-        return Page(200, "made", NOW)
+    made = list[Any]()
+    pages = pages_of(made)
 
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    async def ask() -> Page | None:
-        pages = Pages(make, lambda: NOW)
-        with monkeypatch.context() as full:
-            full.setattr(threading.Thread, "start", refuse)
-            with pytest.raises(RuntimeError):
-                await pages.get((("host", "a"),))
-        async with asyncio.timeout(LONGEST_WAIT):
-            return await pages.get((("host", "b"),))
-
-    assert asyncio.run(ask()) == Page(200, "made", NOW)
-    assert made == [(("host", "b"),)]
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError):
+            asyncio.run(pages.get(question_about(1)))
+    assert asyncio.run(asyncio.wait_for(pages.get(question_about(2)), LONGEST_WAIT)) == Page(200, "made", NOW)
+    assert made == [question_about(2)]
 
 
 # Guards
@@ -486,9 +489,9 @@ def test_only_correct_password_is_accepted(headers: Any, status: int) -> None:
     assert reply.get("www-authenticate") == ('Basic realm="Report", charset="UTF-8"' if status == 401 else "")
 
 
-def test_loopback_addresses_are_recognized() -> None:
-    assert [host for host in ("localhost", "127.0.0.1", "127.1.2.3", "::1") if not is_loopback(host)] == []
-    assert [host for host in ("", ANYWHERE, "::", "example", "10.0.0.1", "127.0.0.1:80") if is_loopback(host)] == []
+@pytest.mark.parametrize("host", ["", ANYWHERE, "::", "example", "10.0.0.1", "127.0.0.1:80"])
+def test_other_addresses_are_no_loopback(host: str) -> None:
+    assert not is_loopback(host)
 
 
 # The command
