@@ -58,9 +58,7 @@ def of_recipient(visitor: Visitor) -> list[Request]:
 
 def refusing_visitor(new_visitor: NewVisitor, *, scripts: bool = True) -> Visitor:
     visitor = new_visitor(java_script_enabled=scripts, viewport=PHONE)
-    address = f"{visitor.sites.address}{PREFIX}"
-    own = {"sec-fetch-site": "same-origin"}
-    assert visitor.context.request.post(address, data={"choice": "refuse_all"}, headers=own).ok
+    visitor.send_answer("refuse_all")
     return visitor
 
 
@@ -81,6 +79,13 @@ def test_content_is_requested_only_when_it_is_shown(new_visitor: NewVisitor, scr
     expect_map(visitor)
     assert len(of_recipient(visitor)) == 1
     expect(card(visitor)).to_have_count(0)
+    visitor.context.clear_cookies()
+    visitor.go("/offices")
+    visitor.answer(button(visitor, "Always allow"))
+    expect_map(visitor)
+    # The question asks for the rest.
+    expect(asked(visitor, "media")).to_have_count(0)
+    expect(asked(visitor, "functional")).to_have_count(1)
 
 
 def show_once(visitor: Visitor) -> None:
@@ -150,15 +155,6 @@ def test_question_asks_in_each_tab_for_what_always_allow_has_left(new_visitor: N
     assert visitor.state["purposes"]["media"]
 
 
-def test_question_without_scripts_asks_for_what_always_allow_has_left(new_visitor: NewVisitor) -> None:
-    visitor = new_visitor(java_script_enabled=False)
-    visitor.go("/offices")
-    visitor.answer(button(visitor, "Always allow"))
-    expect_map(visitor)
-    expect(asked(visitor, "media")).to_have_count(0)
-    expect(asked(visitor, "functional")).to_have_count(1)
-
-
 def asked(visitor: Visitor, purpose: str) -> Locator:
     """Return the tick box of the question for a purpose."""
     return visitor.banner.locator(f"[name=purpose][value={purpose}]")
@@ -175,14 +171,12 @@ def sealed_sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
 @with_and_without_scripts
 def test_site_under_strict_policy_has_no_violations(browser: Browser, sealed_sites: Sites, scripts: bool) -> None:
     context = browser.new_context(java_script_enabled=scripts, viewport=PHONE)
-    visitor, complaints = Visitor(context, sealed_sites, scripts=scripts), list[str]()
-    visitor.page.on("console", lambda message: complaints.append(message.text))
-    for path in ("/", "/names?name=green-garden", "/whois?name=kawa", "/offices", "/tour", "/account", PREFIX):
+    visitor = Visitor(context, sealed_sites, scripts=scripts)
+    for path in ("/", "/names?name=green-garden", "/whois?name=kawa", "/tour", "/account", PREFIX, "/offices"):
         visitor.go(path)
-        visitor.page.wait_for_load_state("networkidle")
+    visitor.page.wait_for_load_state("networkidle")
     assert visitor.hosts() == {sealed_sites.address}
-    visitor.go("/offices")
-    visitor.refuse()
+    visitor.send_answer("refuse_all")
     visitor.go("/offices")
     visitor.page.wait_for_load_state("networkidle")
     expect(button(visitor, "Show once")).to_have_count(0)
@@ -191,7 +185,7 @@ def test_site_under_strict_policy_has_no_violations(browser: Browser, sealed_sit
     visitor.go("/offices")
     expect_map(visitor)
     assert len(of_recipient(visitor)) == 1
-    assert [text for text in complaints if re.search("Policy|Trusted", text)] == visitor.complaints == []
+    assert [text for text in visitor.said if re.search("Policy|Trusted", text)] == visitor.complaints == []
     context.close()
 
 
@@ -217,10 +211,10 @@ def test_card_that_comes_later_shows_its_content_in_place(new_visitor: NewVisito
 
 def test_buttons_of_card_are_alike_and_card_fits_window(new_visitor: NewVisitor) -> None:
     visitor = refusing_visitor(new_visitor)
+    visitor.go("/offices")
+    expect(button(visitor, "Show once")).to_be_visible()
     for width in (390, 1280):
         visitor.page.set_viewport_size({"width": width, "height": 800})
-        visitor.go("/offices")
-        expect(card(visitor)).to_be_visible()
         once, always = (button(visitor, name).bounding_box() for name in ("Show once", "Always allow"))
         assert once
         assert always
