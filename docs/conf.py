@@ -36,11 +36,17 @@ html_theme = "furo"
 html_title = f"cookie-consent {release}"
 html_copy_source = False
 html_static_path = ["_static"]
+html_extra_path = ["../LICENSE"]
 html_css_files = ["site.css"]
 html_use_index = False
 html_theme_options = {"top_of_page_buttons": []}
 
-DOCUMENTS = {"CHANGELOG": "changelog", "CONTRIBUTING": "contributing", "SECURITY": "report-a-vulnerability"}
+DOCUMENTS = {
+    "CHANGELOG": "changelog.html",
+    "CONTRIBUTING": "contributing.html",
+    "LICENSE": "LICENSE",
+    "SECURITY": "report-a-vulnerability.html",
+}
 """The documents of the project -> the pages of the site that show them."""
 
 
@@ -64,5 +70,5 @@ def link_to_documents(app: Sphinx, doctree: nodes.document) -> None:
         file, _, heading = link["reftarget"].partition("#")
         page = DOCUMENTS.get(Path(file).stem)
         if page:
-            address = f"{app.builder.get_relative_uri(app.env.docname, page)}#{heading}".removesuffix("#")
+            address = f"{'../' * app.env.docname.count('/')}{page}#{heading}".removesuffix("#")
             link.replace_self(nodes.reference("", "", *link.children, internal=True, refuri=address))
