@@ -24,6 +24,8 @@ myst_heading_anchors = 4
 # Examples leave things out ("…"), or have the variables of other tools in them.
 suppress_warnings = ["misc.highlighting_failure"]
 
+# Quotes in docstrings and tables are those of values.
+smartquotes_action = "D"
 # Docstrings have code in single backticks.
 default_role = "code"
 autodoc_member_order = "bysource"

@@ -118,7 +118,7 @@ class Wide(argparse.HelpFormatter):
     """Writes help as wide as a page, on each terminal."""
 
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, width=100)
+        super().__init__(prog, width=86)
 
 
 def _list_commands() -> str:
@@ -155,14 +155,15 @@ def _list_vendors() -> str:
 
 
 def _list_endpoints() -> str:
-    rows = []
+    described = []
     for path, methods in ENDPOINTS.items():
+        address = path if path.startswith("/.well-known") else f"{PREFIX}{path}"
         for method, endpoint in methods.items():
             text, _, raises = (inspect.getdoc(endpoint) or "").partition("Raises:")
-            address = path if path.startswith("/.well-known") else f"{PREFIX}{path}"
-            problems = re.sub(r"\s*Problem: ", "", raises)
-            rows.append((f"`{method} {address}`", text.removeprefix("Respond with ").partition("Args:")[0], problems))
-    return _table(("request", "what it does", "problems"), rows)
+            said = _begin_sentence(text.partition("Args:")[0].removeprefix("Respond with ")).strip()
+            problems = re.sub(r"\s+", " ", raises).replace(" Problem: ", "\n\nProblems: ")
+            described.append(f"### `{method} {address}`\n\n{said}{problems}\n")
+    return "\n".join(described)
 
 
 def _list_names(meanings: dict[str, str]) -> str:
@@ -172,7 +173,11 @@ def _list_names(meanings: dict[str, str]) -> str:
 
 def _read_names(documented: object) -> dict[str, str]:
     """Return name -> what a docstring says of it."""
-    return {name: text for _, name, text in NAMED.findall(inspect.getdoc(documented) or "")}
+    return {name: _begin_sentence(text) for _, name, text in NAMED.findall(inspect.getdoc(documented) or "")}
+
+
+def _begin_sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
