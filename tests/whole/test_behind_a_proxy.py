@@ -113,11 +113,11 @@ def test_advice_is_one_short_ascii_line(origin: str, host: str, caplog: pytest.L
 
 
 @contextmanager
-def served(site: str, *options: str) -> Iterator[int]:
-    """Start a site with uvicorn; return its port."""
+def served(site: str, *options: str, **environ: str) -> Iterator[int]:
+    """Start a site with uvicorn, with further variables of the environment; return its port."""
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "--factory", f"tests.support.sites.{site}", "--port", str(port)]
-    with running_program([*command, *options]):
+    with running_program([*command, *options], env={**os.environ, **environ}):
         yield port
 
 
@@ -175,8 +175,8 @@ def test_documented_nginx_settings_let_answers_through(tmp_path: Path, complete:
     (config,) = blocks(DOCS, "nginx")
     port = free_port()
     pem, key = certificate(tmp_path)
-    (options,) = re.findall(r"`uvicorn app:app ([^`]*)`", Path(DOCS).read_text())
-    with served("live_site:site", *options.split()) as site:
+    (options,) = re.findall(r"`uvicorn app:app (--proxy[^`]*)`", Path(DOCS).read_text())
+    with served("live_site:site", *options.split(), ACCESS_LOG=f"{tmp_path}/access.jsonl") as site:
         config = config.replace("listen 443", f"listen {port}").replace("/etc/ssl/example.jp.pem", str(pem))
         config = config.replace("/etc/ssl/example.jp.key", str(key)).replace("127.0.0.1:8000", f"127.0.0.1:{site}")
         if not complete:
