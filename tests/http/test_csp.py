@@ -50,11 +50,13 @@ def directives(reply: Reply) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    "kind",
-    ["text/html", "TEXT/HTML; charset=utf-8", "application/xhtml+xml", "application/json", "text/css", "image/png",
-     "image/svg+xml", "text/javascript", "", "x" * 300],
-)  # fmt: skip
-@pytest.mark.parametrize("status", [200, 204, 302, 304, 404, 500])
+    ("kind", "status"),
+    [
+        *((kind, 200) for kind in ("text/html", "TEXT/HTML; charset=utf-8", "application/xhtml+xml", "text/css")),
+        *((kind, 200) for kind in ("application/json", "image/svg+xml", "text/javascript", "", "x" * 300)),
+        *(("text/html", status) for status in (204, 302, 304, 404, 500)),
+    ],
+)
 def test_every_response_has_the_policy_whatever_its_type(kind: str, status: int) -> None:
     reply = enforcing(reply_app(b"", kind, status=status)).get()
     assert reply.all(CSP) == [DEFAULT_POLICY]
