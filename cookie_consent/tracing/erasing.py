@@ -62,12 +62,6 @@ class Erasing:
         self._erasing = _Queue("consent-erasing", self._erase, new_thread, lambda: sleep(backoff.next_pause()))
         self._backoff = backoff
         self._daily = Daily(self._resume)
-        call_after_fork(self)
-
-    def after_fork(self) -> None:
-        """Empty the queues in a forked process: the parent erases."""
-        for queue in (self._noting, self._ending, self._erasing):
-            queue.after_fork()
 
     def start(self, visitor_id: str) -> None:
         """Start to erase a visitor's records, without waiting. Failures are logged."""
@@ -201,9 +195,10 @@ class _Queue:
         self._new_thread = new_thread
         self._pause = pause
         self.after_fork()
+        call_after_fork(self)
 
     def after_fork(self) -> None:
-        """Start empty and without a thread, when made and in a forked process."""
+        """Start empty and without a thread, when made and in a forked process: the parent erases."""
         self._changed = threading.Condition()
         self.waiting: dict[str, None] = {}
         self._in_work = ""

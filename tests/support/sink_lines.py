@@ -4,30 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
-import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import pytest
-
-from cookie_consent.sinks import open_sink
-from cookie_consent.sinks.buffered import BufferedSink
-from cookie_consent.sinks.store import InvalidLinesError
-from tests.support.waiting import wait_until
-
 ROOT = Path(__file__).parents[2]
-LONGEST = 60.0
 _BEGAN = os.environ.setdefault("TESTS_BEGAN", datetime.now(UTC).isoformat())
 """The same in all processes, also if a day begins meanwhile."""
 TODAY = datetime.fromisoformat(_BEGAN).replace(hour=12, minute=0, second=0, microsecond=345_000)
 """A time of today, because servers use their own clocks."""
-_WRITER = "import sys; from tests.support.sink_lines import write_many; write_many(*sys.argv[1:])"
 
 
 def at(time: datetime) -> str:
@@ -103,84 +90,3 @@ def count_line(number: int, value: int, *, days: int = 0) -> bytes:
             "count.value": value,
         }
     )
-
-
-def count_invalid_lines(write: Callable[[], None]) -> int:
-    """Return how many lines a store rejects as invalid."""
-    with pytest.raises(InvalidLinesError) as error:
-        write()
-    assert "visitor" not in str(error.value), "the message must not quote lines"
-    return error.value.lines
-
-
-def wait_for_server(holds: Callable[[], object]) -> None:
-    """Wait until a condition holds. An exception counts as "not yet": the server may be away for a moment."""
-    wait_until(holds, LONGEST, ignoring=(Exception,))
-
-
-def write_many(url: str, first: str, last: str) -> None:
-    """Write some records to a sink, each twice. Processes run this."""
-    sink = open_sink(url)
-    for number in range(int(first), int(last)):
-        sink.write(line(number, f"visitor-{number % 7}", days=number % 3))
-        sink.write(line(number - number % 2, f"visitor-{(number - number % 2) % 7}", days=(number - number % 2) % 3))
-    sink.close()
-    stats = sink.stats()
-    assert stats["written"] == 2 * (int(last) - int(first)), stats
-
-
-def write_from_processes(url: str, *ranges: tuple[int, int]) -> None:
-    """Write from several processes at the same time."""
-    writers = [
-        subprocess.Popen([sys.executable, "-c", _WRITER, url, str(first), str(last)], cwd=ROOT, stderr=subprocess.PIPE)
-        for first, last in ranges
-    ]
-    said = [writer.communicate(timeout=LONGEST)[1].decode() for writer in writers]
-    assert [writer.returncode for writer in writers] == [0] * len(writers), said
-    assert said == [""] * len(writers)
-
-
-@contextmanager
-def writing(sink: BufferedSink) -> Iterator[list[str]]:
-    """Write records in a thread until the block ends; yields their uids, the newest last."""
-    ends = threading.Event()
-    written: list[str] = []
-
-    def write() -> None:
-        while not ends.wait(0.001):
-            number = len(written)
-            written.append(record(number)["log.record.uid"])
-            sink.write(line(number, days=number % 2))
-
-    thread = threading.Thread(target=write)
-    thread.start()
-    try:
-        yield written
-    finally:
-        ends.set()
-        thread.join(60)
-
-
-def write_through_an_outage(
-    sink: BufferedSink, end: Callable[[], None], start: Callable[[], None], kept: Callable[[], Collection[str]]
-) -> None:
-    """Write records while a server stops and starts; check that each record is stored once.
-
-    Args:
-        sink: the sink of that server.
-        end: stops the server.
-        start: starts it again.
-        kept: returns the stored uids.
-    """
-    with writing(sink) as written:
-        wait_for_server(lambda: len(kept()) > 100)
-        end()
-        wait_for_server(lambda: sink.stats()["spilled"] > 100)
-        before = len(written)
-        start()
-        wait_for_server(lambda: written[before] in kept())
-    wait_for_server(lambda: len(kept()) >= len(written))
-    assert sorted(kept()) == sorted(written)
-    stats = sink.stats()
-    assert stats["retried"] > 0
-    assert {name for name in stats if name.startswith("dropped") and stats[name]} == set()
