@@ -82,17 +82,3 @@ def test_damaged_ledger_is_not_moved(old: str, new: str, cli: Run) -> None:
     )
     assert cli("move", old, new) == (WRONG_USAGE, "", why)
     assert content(new) == NOTHING
-
-
-def test_ledger_that_grows_meanwhile_is_not_moved(old: str, new: str) -> None:
-    def grow(_: int) -> None:
-        with closing(open_ledger(old)) as writer:
-            append(writer, record(BEN, new_id()))
-
-    with (
-        closing(open_ledger(old)) as source,
-        closing(open_ledger(new)) as target,
-        pytest.raises(ValueError, match=r"^A site writes to the ledger to move from\. Stop it"),
-    ):
-        target.fill_from(source, grow)
-    assert content(new) == NOTHING

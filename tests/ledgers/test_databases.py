@@ -28,10 +28,11 @@ from sqlalchemy import Engine, event
 from sqlalchemy.exc import SQLAlchemyError
 
 from cookie_consent.base.clock import rfc3339
-from cookie_consent.ledgers import Entry, Ledger, Removal, open_ledger
+from cookie_consent.ledgers import Entry, Ledger, Removal, ledger_of, open_ledger
 from cookie_consent.ledgers import sql as sql_ledger
 from cookie_consent.ledgers.chain import verify
 from cookie_consent.ledgers.postgresql import LOCK
+from cookie_consent.ledgers.sql import SqlLedger
 from cookie_consent.ledgers.tables import METADATA
 from cookie_consent.policy.parts import RequestRules
 from tests.support.asgi import run
@@ -144,7 +145,7 @@ def database(request: pytest.FixtureRequest) -> Database:
 
 
 @pytest.fixture
-def ledger(database: Database) -> Iterator[Ledger]:
+def ledger(database: Database) -> Iterator[SqlLedger]:
     with closing(open_ledger(database.url)) as ledger:
         yield ledger
 
@@ -192,7 +193,7 @@ TAMPERING = {
 
 
 @pytest.mark.slow
-def test_tampering_with_database_is_found(database: Database, ledger: Ledger) -> None:
+def test_tampering_with_database_is_found(database: Database, ledger: SqlLedger) -> None:
     append(ledger, *(entry(str(number)) for number in range(5)))
     root = verify_intact(ledger).root
     database.unprotect()
@@ -214,7 +215,7 @@ def test_tampering_with_database_is_found(database: Database, ledger: Ledger) ->
         f"keep_until = {NOW}, document = replace(document, '{rfc3339(NOW + DAY)}', '{rfc3339(NOW)}')",
     ],
 )
-def test_removal_leaves_altered_record_in_place(database: Database, ledger: Ledger, change: str) -> None:
+def test_removal_leaves_altered_record_in_place(database: Database, ledger: SqlLedger, change: str) -> None:
     due = [entry("b", keep_until=NOW - 1), entry("a", keep_until=NOW + DAY, text="<p>Another.</p>")]
     append(ledger, *due, entry("b", keep_until=NOW), entry("c"))
     root = verify_intact(ledger).root
@@ -231,7 +232,7 @@ def test_removal_leaves_altered_record_in_place(database: Database, ledger: Ledg
 # What the triggers refuse.
 
 
-def test_database_refuses_update_and_delete(database: Database, ledger: Ledger) -> None:
+def test_database_refuses_update_and_delete(database: Database, ledger: SqlLedger) -> None:
     append(ledger, entry("a"), entry("b"))
     database.refuse(
         "UPDATE consent_records SET document = '{}'",
@@ -289,7 +290,7 @@ def test_ledger_remembers_only_what_the_last_records_cited(file: Database) -> No
     assert count == [1, 1, 2, 2, 3]
 
 
-def test_text_removed_by_another_process_is_kept_again(database: Database, ledger: Ledger) -> None:
+def test_text_removed_by_another_process_is_kept_again(database: Database, ledger: SqlLedger) -> None:
     append(ledger, entry("a", keep_until=NOW))
     with closing(open_ledger(database.url)) as other:
         assert other.remove(now=NOW, make_id=new_id) == Removal(1, 2, 1)
@@ -299,7 +300,7 @@ def test_text_removed_by_another_process_is_kept_again(database: Database, ledge
     assert verify_intact(ledger).records == 3
 
 
-def test_dry_run_reads_one_snapshot(database: Database, ledger: Ledger) -> None:
+def test_dry_run_reads_one_snapshot(database: Database, ledger: SqlLedger) -> None:
     append(ledger, entry("a", keep_until=NOW))
     others: list[Any] = []
 
@@ -316,7 +317,7 @@ def test_dry_run_reads_one_snapshot(database: Database, ledger: Ledger) -> None:
 
 @pytest.mark.slow
 def test_interrupted_removal_is_finished_by_two_at_once(
-    database: Database, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    database: Database, ledger: SqlLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sql_ledger, "_PAGE_SIZE", 20)
     append(ledger, *(entry(f"due {number}", keep_until=NOW) for number in range(150)), entry("stays"))
@@ -379,7 +380,7 @@ def test_confirmed_records_survive_kill_of_process(file: Database) -> None:
 # Faults.
 
 
-def append_until(ledger: Ledger, enough: Callable[[list[Any]], bool]) -> list[Any]:
+def append_until(ledger: SqlLedger, enough: Callable[[list[Any]], bool]) -> list[Any]:
     """Append records, three at once, until a condition on the results holds; return the confirmed ones."""
     results: list[Any] = []
     while not enough(results):
@@ -528,15 +529,15 @@ def test_locked_database_refuses_records_and_can_be_read(file: Database, server:
             assert verify_intact(ledger).records == 2, "a refused answer is not kept later"
 
 
-def test_closed_ledger_reopens_on_use(ledger: Ledger) -> None:
-    ledger.close()
-    ledger.close()
-    append(ledger, entry("a"))
-    ledger.close()
-    assert verify_intact(ledger).records == 1
+def test_ledger_reopens_after_it_was_closed_or_inherited(ledger: SqlLedger) -> None:
+    for leave in (ledger.close, ledger.close, ledger.after_fork):
+        leave()
+        append(ledger, entry("a"))
+    assert verify_intact(ledger).records == 3
+    assert [*ledger.damages()] == []
 
 
-def test_database_errors_do_not_contain_record_data(ledger: Ledger) -> None:
+def test_database_errors_do_not_contain_record_data(ledger: SqlLedger) -> None:
     (error,) = append(ledger, Entry(document={**entry("somebody's id").document, "policy": "unknown"}))
     assert isinstance(error, SQLAlchemyError)
     assert "somebody" not in f"{error!r}{error}"
@@ -659,7 +660,54 @@ def test_sqlite_commits_are_synchronous_and_logged_ahead(tmp_path: Path) -> None
             assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == full
 
 
+# Copies.
+
+
+def content(ledger: SqlLedger) -> list[Any]:
+    return [[*ledger.links()], [*ledger.cited()], ledger.requests.listed(), ledger.last_removal()]
+
+
+def test_ledger_is_copied_whole_or_not_at_all(file: Database, tmp_path: Path) -> None:
+    new = f"sqlite:///{tmp_path}/new/consent.db"
+    with closing(open_ledger(file.url)) as source, closing(open_ledger(new)) as target:
+        append(source, entry("a", keep_until=NOW), *(entry("b") for _ in range(5)))
+        source.remove(now=NOW, make_id=new_id)
+        source.requests.add(help_desk_request())
+        with pytest.raises(
+            ValueError, match=r"^A site writes to the ledger to move from\. Stop it, and run this again"
+        ):
+            target.fill_from(source, lambda _: append(source, entry("c")))
+        assert content(target) == [[], [], [], None]
+        moved = target.fill_from(source)
+        assert (moved.records, moved.removed) == (source.size(), 1)
+        assert content(target) == content(source)
+        with pytest.raises(ValueError, match=r"^The ledger to move to has records already\. Name an empty one"):
+            source.fill_from(target)
+
+
 # URLs.
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        (5, r"ledger: 5 is no Ledger\. Write a URL"),
+        ("sqlite:///none.db", "ledger: there is no file none.db"),
+        ("sqlite:///site.db", "ledger: this database has never kept consent records"),
+    ],
+)
+def test_what_is_no_ledger_is_refused(given: Any, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Database("sqlite:///site.db").execute("CREATE TABLE own (id)")
+    with pytest.raises(ValueError, match=why):
+        open_ledger(given, must_exist=True) if isinstance(given, str) else ledger_of(given)
+    assert [path.name for path in tmp_path.iterdir()] == ["site.db"]
+
+
+def test_ledger_of_the_middleware_is_one_or_its_url(file: Database) -> None:
+    ledger = ledger_of(file.url)
+    assert ledger is ledger_of(ledger)
+    assert ledger_of(None) is None
 
 
 @pytest.mark.parametrize(

@@ -331,6 +331,11 @@ def test_answer_is_restored_from_its_record(record: ConsentRecord) -> None:
     assert answer_at([*found, make_entry(record).document], record.decided_at) == record
 
 
+def test_answer_is_found_by_its_time() -> None:
+    found = [signal_entry_of().document, make_entry().document]
+    assert (answer_at(found, NOW), answer_at(found, NOW + 1), answer_at(found[:1], NOW)) == (RECORD, None, None)
+
+
 def test_newest_answer_lacks_purposes_refused_by_later_signal() -> None:
     both = consent_record(POLICY, {"analytics": State.GRANTED, "media": State.GRANTED}, consent_id="an-id")
     answer, before = make_entry(both).document, make_entry().document
