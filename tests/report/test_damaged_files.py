@@ -21,7 +21,7 @@ from cookie_consent.report import report
 from cookie_consent.report.engines.engine import UnreadableError
 from cookie_consent.report.export.stream import Span, stream
 from cookie_consent.report.export.terminal import as_text
-from cookie_consent.sinks import CannotEraseError, JsonLinesSink
+from cookie_consent.sinks import JsonLinesSink
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, path_of, sources
 from cookie_consent.sinks.files.damage import read_undamaged
 from cookie_consent.sinks.files.parquet import compact, engine
@@ -179,20 +179,6 @@ def test_commands_name_the_file_and_end_with_a_finding(log: Path, capsys: Captur
     place.unlink()
     assert main(["erase", *of_log, "--id", "one"]) == 0
     assert figures(log)["views"] == 0
-
-
-def test_damaged_parquet_file_is_named_by_an_erasure(log: Path) -> None:
-    place = damaged_parquet(log, "cut off")
-    with pytest.raises(CannotEraseError, match="Erased: 200 access records") as caught:
-        JsonLinesSink(log, sleep=lambda _: None).erase("one")
-    assert str(place) in str(caught.value)
-
-
-def test_compaction_leaves_a_file_with_changed_bytes(log: Path) -> None:
-    place = damaged_gzip(log, "a bit flipped")
-    done = compact(log)
-    assert (done.files, done.unreadable[0].startswith(f"{place}: CRC check failed")) == (1, True)
-    assert place.is_file()
 
 
 def test_visitors_export_has_what_can_be_read_and_says_that_some_is_missing(

@@ -352,14 +352,3 @@ def test_parquet_export_buffers_records_in_no_named_file(
     parquet(str(live), Span(), out, seen=see)
     assert days == sorted(set(days))
     assert len(uids_in(out)) == len(ONCE)
-
-
-def test_wrong_day_is_refused(capsys: Capture) -> None:
-    with pytest.raises(SystemExit):
-        main(["export", "--format", "csv", "--from", "soon"])
-    assert "argument --from: " in capsys.readouterr().err
-
-
-def test_unwritable_parquet_file_raises_os_error(live: Path, tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="No such file"):
-        parquet(str(live), Span(), tmp_path / "none" / "all.parquet")

@@ -620,6 +620,8 @@ def test_parts_of_a_bar_follow_each_other_and_have_a_legend() -> None:
     assert samples == [("Yes to all", "solid"), ("No", "strong"), ("Partly", "hatched"), ("Not answered", "outline")]
     parts = [(part.get("class"), part.get("x"), part.get("width")) for part in of_class(answers, "part")]
     assert parts[:2] == [("part solid", "0.000%", "43.000%"), ("part strong", "43.000%", "31.000%")]
+    (yes, *_) = of_class(figures(sample_page())["Consent by device"], "part")
+    assert yes.get("width") == "43.000%", "of all who were asked, though other answers have no device"
 
 
 @example([("day", 5e-324, None, None)])  # its quarter is 0

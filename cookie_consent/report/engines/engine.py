@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol
 
 from cookie_consent.report.where import Segment
@@ -80,10 +81,9 @@ def open_engine(access_log: str | os.PathLike[str], memory: int | None = None) -
         ValueError: no engine reads such a URL.
         UnreadableError: the access log cannot be read. Every error of an open engine is one of these.
     """
-    name, place = engine_of(access_log)
-    module = import_module(f"{__package__}.{name}")
+    module, place = _engine_of(access_log)
     opened: Callable[..., AbstractContextManager[Engine]] = module.opened
-    return opened(place, memory=memory) if name == "duckdb_files" else opened(place)
+    return opened(place, memory) if live_file(access_log) else opened(place)
 
 
 def make_views(database: str) -> None:
@@ -92,12 +92,12 @@ def make_views(database: str) -> None:
     Raises:
         UnreadableError: the database cannot be used.
     """
-    name, place = engine_of(database)
-    import_module(f"{__package__}.{name}").make_views(place)
+    module, place = _engine_of(database)
+    module.make_views(place)
 
 
-def engine_of(access_log: str | os.PathLike[str]) -> tuple[str, str]:
-    """Return the name of the module that reads an access log, and the path or URL to open it with.
+def _engine_of(access_log: str | os.PathLike[str]) -> tuple[ModuleType, str]:
+    """Return the module that reads an access log, and the path or URL to open it with.
 
     Raises:
         ValueError: no engine reads such a URL.
@@ -110,7 +110,8 @@ def engine_of(access_log: str | os.PathLike[str]) -> tuple[str, str]:
             f'access_log: "{scheme}://" cannot be read. Use the path of a JSON Lines file, "postgresql://…" or '
             '"clickhouse://…": where the records are kept in the end.'
         )
-    return name, without_spill(target)[0] if colon and scheme != "file" else target
+    module = import_module(f"{__package__}.{name}")
+    return module, without_spill(target)[0] if colon and scheme != "file" else target
 
 
 def missing(package: str, extra: str) -> UnreadableError:
