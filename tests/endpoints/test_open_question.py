@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import pytest
 
@@ -57,46 +58,52 @@ ANSWERS = [
 ]
 
 
-@pytest.mark.parametrize(("button", "ticked", "allows"), ANSWERS)
-@pytest.mark.parametrize("maps", [True, False])
-def test_question_after_change_is_about_what_changed_alone(maps: bool, button: str, ticked: str, allows: bool) -> None:
-    visitor = after_change(analytics=True, media=maps)
-    asked, form = question(visitor)
-    assert asked == STATISTICS
-    assert visitor.state()["asked"] == ["analytics"]
-    assert MAPS not in visitor.get().text
-    assert "Our policy has changed, so we ask again." in visitor.get().text
-    visitor.send_form(form.pressed(button) + ticked.format("analytics"))
-    assert purposes(visitor) == (allows, maps)
-
-
-@pytest.mark.parametrize(("button", "ticked", "allows"), ANSWERS)
-def test_question_after_card_is_about_the_other_purposes_alone(button: str, ticked: str, allows: bool) -> None:
-    visitor = after_card()
-    asked, form = question(visitor)
-    assert asked == STATISTICS
-    assert "Our policy has changed" not in visitor.get().text
-    visitor.send_form(form.pressed(button) + ticked.format("analytics"))
-    assert purposes(visitor) == (allows, True)
-
-
-@pytest.mark.parametrize(("button", "ticked", "allows"), ANSWERS)
-def test_new_purpose_is_asked_alone(button: str, ticked: str, allows: bool) -> None:
-    added = SITE.replace(
-        "[[cookies]]",
-        """[purposes.ads]
+ADDED = SITE.replace(
+    "[[cookies]]",
+    """[purposes.ads]
 title = { en = "Advertising", ja = "広告" }
 description = { en = "We show advertising.", ja = "広告を表示します。" }
 
 [[cookies]]""",
-        1,
-    )
-    visitor = after_change(of=added, analytics=True, media=False)
+    1,
+)
+HAS_CHANGED = "Our policy has changed, so we ask again."
+
+
+@pytest.mark.parametrize(("button", "ticked", "allows"), ANSWERS)
+@pytest.mark.parametrize(
+    ("earlier", "purpose", "title", "has_changed", "others"),
+    [
+        (lambda: after_change(analytics=True, media=True), "analytics", STATISTICS, True, {"media": True}),
+        (lambda: after_change(analytics=True, media=False), "analytics", STATISTICS, True, {"media": False}),
+        (lambda: after_card(), "analytics", STATISTICS, False, {"media": True}),
+        (
+            lambda: after_change(of=ADDED, analytics=True, media=False),
+            "ads",
+            "<b>Advertising</b>",
+            True,
+            {"analytics": True, "media": False},
+        ),
+    ],
+)
+def test_question_and_its_answers_are_about_what_is_open_alone(
+    earlier: Callable[[], Visitor],
+    purpose: str,
+    title: str,
+    has_changed: bool,
+    others: dict[str, bool],
+    button: str,
+    ticked: str,
+    allows: bool,
+) -> None:
+    visitor = earlier()
     asked, form = question(visitor)
-    assert asked == "<b>Advertising</b>"
-    visitor.send_form(form.pressed(button) + ticked.format("ads"))
-    assert purposes(visitor) == (True, False)
-    assert visitor.state()["purposes"]["ads"] is allows
+    assert (asked, visitor.state()["asked"]) == (title, [purpose])
+    assert (HAS_CHANGED in visitor.get().text) is has_changed
+    visitor.send_form(form.pressed(button) + ticked.format(purpose))
+    state = visitor.state()
+    assert state["purposes"] == {"necessary": True, **others, purpose: allows}
+    assert not state["should_ask"]
 
 
 def test_json_answer_can_be_about_what_was_asked_alone() -> None:

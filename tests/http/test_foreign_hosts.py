@@ -186,6 +186,7 @@ def test_browsers_stop_what_is_not_declared_where_a_policy_is_enforced(caplog: p
         ("default-src 'self'; script-src 'self' *.googletagmanager.com:443", False),
         ("default-src 'self'; script-src https:", False),
         ("default-src 'self' https://other.example", True),
+        ("default-src 'self' *.agmanager.com", True),
         ("default-src 'self' *", False),
         ("default-src 'self' *; script-src 'self' https://googletagmanager.com/x", True),
         ("default-src 'self' *; script-src *; script-src-elem 'self'", True),

@@ -48,6 +48,7 @@ PLAIN_POLICY = ASKS._replace(policies=(b"img-src *",))
 SESSION = (b"set-cookie", b"session=1")
 OTHER_SITE = ("referer", "https://other.example/page?a=b")
 CAMPAIGN = ("referer", "https://site.example/page?utm_source=news&id=1#a")
+SIGNALS = b"__Host-consent-signal"
 FORGET = b"=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Path=/"
 
 
@@ -270,6 +271,20 @@ def test_plan_drops_blocked_cookies_and_expires_refused_ones(kind: str) -> None:
     assert made.cache == ("private" if kind == "http.response.start" else "")
 
 
+@pytest.mark.parametrize(
+    ("options", "kind", "is_kept"),
+    [
+        ({}, "http.response.start", True),
+        (SHARED, "http.response.start", False),
+        ({}, "websocket.accept", False),
+    ],
+)
+def test_signal_that_overrides_an_answer_is_kept_in_a_cookie(options: dict[str, Any], kind: str, is_kept: bool) -> None:
+    made = plan_for([JSON], [answered("accept_all"), ("sec-gpc", "1")], options, kind=kind)
+    assert [value.partition(b"=")[0] for _, value in made.add] == ([SIGNALS] if is_kept else [])
+    assert (made.cache, made.vary) == (("private", COOKIE) if is_kept else ("", ()))
+
+
 def test_head_reads_fields_of_other_types() -> None:
     head = Head({"type": "http.response.start", "headers": (("X-A", "1"), [b"x-b", memoryview(b"2")])}, {}, {})
     assert head.fields == [(b"x-a", b"1"), (b"x-b", b"2")]
@@ -289,5 +304,9 @@ def test_reply_of_an_endpoint_is_kept_only_if_it_is_a_file(method: str, sent: li
         assert vars(new) == {}
         return
     assert (new.cache, set(COOKIE) <= set(new.vary)) == ("no-store", True)
-    # An answer deletes cookies itself.
+    # An answer sets and deletes cookies itself.
     assert {value[:4] for _, value in new.expire} == (set() if method == "POST" else {b"_ga="})
+    request = scope(method, "/privacy-choices", [answered("accept_all"), ("sec-gpc", "1")])
+    fields = dict(request["headers"])
+    new = plan_reply(site.visits.read(request, "", fields), Head(message, request, fields), site)
+    assert [value.partition(b"=")[0] for _, value in new.add] == ([] if method == "POST" else [SIGNALS])
