@@ -140,18 +140,6 @@ async def test_features_give_their_fallback_until_granted(registry: Any) -> None
 
 
 @pytest.mark.anyio
-async def test_tour_page_explains_and_offers_a_grant_button(registry: Any) -> None:
-    async with browser(registry) as client:
-        await choose(client, "refuse_all")
-        assert "Maps and tours" in (await client.get("/tour")).text
-        tour = await choose(client, "grant", "/tour")
-        assert tour.url.path == "/tour"
-        assert 'id="tour"' in tour.text
-        state = (await client.get("/privacy-choices/state")).json()
-    assert [purpose for purpose, allowed in state["purposes"].items() if allowed] == ["necessary", "media"]
-
-
-@pytest.mark.anyio
 async def test_whois_service_has_its_own_conditions(registry: Any) -> None:
     async with browser(registry) as client:
         asking = (await client.get("/whois")).text
@@ -165,15 +153,7 @@ async def test_whois_service_has_its_own_conditions(registry: Any) -> None:
 
 
 @pytest.mark.anyio
-async def test_session_works_after_refusal(registry: Any) -> None:
-    async with browser(registry) as client:
-        await choose(client, "refuse_all")
-        await client.post("/account", data={"name": "花子"})
-        assert "<strong>花子</strong>" in (await client.get("/account")).text
-        assert 'id="signed-in"' not in (await client.post("/account")).text
-
-
-@pytest.mark.anyio
+@pytest.mark.slow
 async def test_analysts_see_goals_in_the_registrys_time_zone_once_they_signed_in(
     registry_module: Any, tmp_path: Path
 ) -> None:

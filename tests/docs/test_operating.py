@@ -1,4 +1,4 @@
-"""Tests of the page on operating: its jobs, backup, restore, alerts and nginx site."""
+"""Tests of the page on operating: its jobs, backup, restore, alerts and nginx site; and of the move to a database."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import subprocess
 import sys
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -28,13 +29,17 @@ from cookie_consent.sinks.files.closed_files import FileFormat, path_of, sources
 from cookie_consent.sinks.memory import MemorySink
 from tests.integrations.test_prometheus import check_workers_are_added_up
 from tests.report.test_damaged_files import COMPRESSED, lines
-from tests.support.documentation import ROOT, blocks, commands
+from tests.support import analytics_sample as sample
+from tests.support.asgi import Visitor, install
+from tests.support.documentation import ROOT, blocks, commands, run
 from tests.support.servers.processes import free_port
 from tests.support.sink_lines import record
 from tests.support.waiting import wait_until
 from tests.whole.test_behind_a_proxy import certificate, needs_nginx, proxied, served
 
 PAGE = "docs/operating.md"
+MOVE = "docs/how-to/move-to-a-database.md"
+ADDRESS = "postgresql://user:password@host/database"
 ALERTS, ALERT_TESTS = ROOT / "docs" / "operating" / "alerts.yml", ROOT / "tests" / "docs" / "alerts_test.yml"
 PROMTOOL = shutil.which("promtool")
 DAY = date(2026, 11, 25)
@@ -91,15 +96,10 @@ def test_jobs_of_cron_and_systemd_are_the_same_and_run() -> None:
     assert re.search(r"^OnCalendar=\*-\*-\* \d\d:\d\d:\d\d$", timer, re.MULTILINE)
 
 
-@pytest.mark.usefixtures("site")
-def test_policy_is_checked_before_an_upgrade() -> None:
-    (command,) = re.findall(r"^ +\$ cookie-consent (.*)$", (ROOT / PAGE).read_text("utf-8"), re.MULTILINE)
-    assert main(shlex.split(command)) == 0
-
-
 # Backups.
 
 
+@pytest.mark.slow
 def test_restored_backup_has_nobody_who_was_erased(site: Path) -> None:
     backup, restore, _ = blocks(PAGE, "sh")
     shell(backup, site)
@@ -115,6 +115,7 @@ def test_restored_backup_has_nobody_who_was_erased(site: Path) -> None:
     shell(backup, site)  # once more, over the last one
 
 
+@pytest.mark.slow
 def test_readable_part_of_a_damaged_file_is_saved(site: Path) -> None:
     saving = blocks(PAGE, "sh")[2]
     log = site / "logs" / "access.jsonl"
@@ -129,6 +130,37 @@ def test_readable_part_of_a_damaged_file_is_saved(site: Path) -> None:
     assert made["unreadable_files"] == []
     assert made["views"] > 20
     assert FileFormat.PARQUET in {source.file_format for source in sources(log)}
+
+
+# To a database.
+
+
+def figures(access_log: str, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    capsys.readouterr()
+    week = ["--from", "2026-11-16", "--to", "2026-11-22", "--threshold", "1"]
+    assert main(["report", "--access-log", access_log, "--json", *week]) == 0
+    report = json.loads(capsys.readouterr().out)
+    return {name: report[name] for name in ("visitors", "sessions", "views", "pages", "referrers", "devices")}
+
+
+@pytest.mark.server
+def test_records_and_proofs_are_in_the_database(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sample, "_VISITORS", 60)
+    sample.write(tmp_path)
+    Visitor(install(ledger="sqlite:///consent.db")).accept()
+    for block in blocks(MOVE, "console"):
+        assert main(shlex.split(block.replace(ADDRESS, postgres_url))[2:]) == 0
+    (code,) = blocks(MOVE, "python")
+    for _ in range(2):  # it may be run again
+        run(code.replace(ADDRESS, postgres_url))
+    before = figures("logs/access.jsonl", capsys)
+    assert before["visitors"]
+    assert figures(postgres_url, capsys) == before
+    assert main(["verify", "--ledger", postgres_url]) == 0
+    assert capsys.readouterr().out.startswith("All fits: 1 record, ")
 
 
 # Alerts.
@@ -220,11 +252,7 @@ def visit(plain: int, tls: int) -> list[httpx.Response]:
 @pytest.mark.server
 def test_nginx_takes_the_logs_of_the_page_on_other_logs(tmp_path: Path) -> None:
     masked, told = blocks("docs/other-logs.md", "nginx")
-    both = re.sub("^access_log.*\n", "", masked, flags=re.MULTILINE) + told
-    for number, logs in enumerate((masked, both)):
-        config = tmp_path / f"{number}.conf"
-        http = logs.replace("/var/log/nginx", str(tmp_path))
-        config.write_text(f"pid {tmp_path}/pid;\nevents {{}}\nhttp {{\n{http}\n}}\n", encoding="utf-8")
-        command = ["nginx", "-t", "-c", str(config), "-p", str(tmp_path)]
-        tested = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        assert tested.returncode == 0, tested.stderr
+    logs = re.sub("^access_log.*\n", "", masked, flags=re.MULTILINE) + told.replace("/var/log/nginx", str(tmp_path))
+    config = tmp_path / "nginx.conf"
+    config.write_text(f"pid {tmp_path}/pid;\nevents {{}}\nhttp {{\n{logs}\n}}\n", encoding="utf-8")
+    subprocess.run(["nginx", "-t", "-c", str(config), "-p", str(tmp_path)], check=True, timeout=60)
