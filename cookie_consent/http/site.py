@@ -21,7 +21,7 @@ from anyio import CapacityLimiter, to_thread
 
 from cookie_consent.base import user_agents
 from cookie_consent.base.bounds import Cache, RateLimit
-from cookie_consent.base.clock import HOUR
+from cookie_consent.base.clock import HOUR, Daily
 from cookie_consent.base.messages import check
 from cookie_consent.base.startup import check_app
 from cookie_consent.current import CurrentRequest
@@ -46,7 +46,7 @@ from cookie_consent.http.options import (
 from cookie_consent.http.request_consent import RequestConsent
 from cookie_consent.http.requires import check_required
 from cookie_consent.ledgers import Ledger, ledger_of
-from cookie_consent.ledgers.background import Retention, SignalProofs, WaitingRecords
+from cookie_consent.ledgers.background import SignalProofs, WaitingRecords, remove_due
 from cookie_consent.pages.pages import CARD_SALT, Layout, Pages, choose_intro
 from cookie_consent.policy.advice import advice_at_start
 from cookie_consent.policy.errors import raise_all
@@ -86,7 +86,7 @@ class Proof(NamedTuple):
     """
 
     ledger: Ledger
-    retention: Retention
+    retention: Daily
     waiting: WaitingRecords
     signals: SignalProofs
 
@@ -291,7 +291,7 @@ def open_proof(option: Ledger | str | None, policy: Policy, clock: Callable[[], 
     ledger = ledger_of(option)
     if ledger is None:
         return None
-    retention = Retention(ledger, policy.requests)
+    retention = Daily(partial(remove_due, ledger, policy.requests))
     return Proof(ledger, retention, WaitingRecords(ledger, clock), SignalProofs(ledger, clock))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from anyio import fail_after, sleep
 
 from cookie_consent.base.bounds import LONGEST_WAIT, Cache, RateLimit
-from cookie_consent.base.clock import DAY, HOUR, Daily, is_future, is_within, rfc3339, seconds_of
+from cookie_consent.base.clock import DAY, HOUR, is_future, is_within, rfc3339, seconds_of
 from cookie_consent.base.messages import log_failure
 from cookie_consent.base.threads import start
 from cookie_consent.decision.decision import Decision
@@ -34,42 +34,35 @@ _MAX_CHANGES = 60
 _log = logging.getLogger("cookie_consent")
 
 
-class Retention(Daily):
-    """Removes due records and requests once a day. Several processes and hosts may run it at once.
+def remove_due(ledger: Ledger, rules: RequestRules, now: float) -> None:
+    """Remove due records and requests, and log the counts. Records wait if another process did them within a day.
 
-    `cookie-consent purge` does the same for cron.
+    `cookie-consent purge` does the same for cron. Several processes and hosts may do it at once.
 
     Args:
         ledger: stores the records, and the requests beside them.
         rules: how long requests are kept. Each record states its own retention.
+        now: Unix time in seconds.
     """
-
-    def __init__(self, ledger: Ledger, rules: RequestRules) -> None:
-        super().__init__(self.run)
-        self._ledger = ledger
-        self._rules = rules
-
-    def run(self, now: float) -> None:
-        """Remove what is due and log the counts. Records wait if another process did them within a day."""
-        removed = Removal(0, 0, 0)
-        try:
-            # `cookie-consent purge` removes requests only if given a policy, so its run does not count here.
-            purged = self._ledger.requests.purge(now=now, rules=self._rules)
-            if not is_within(DAY, last_removal(self._ledger, now), now):
-                removed = self._ledger.remove(now=now, make_id=partial(secrets.token_urlsafe, 16))
-        except Exception as error:  # noqa: BLE001 (a ledger may raise anything; retention is retried tomorrow)
-            log_failure("What is due could not be removed from the ledger", error)
-            return
-        _log.info(
-            "Removed what is due from the ledger: %d records, %d texts, %d policies, %d requests, %d addresses.",
-            *(removed.records, removed.texts, removed.policies),
-            *purged.values(),
+    removed = Removal(0, 0, 0)
+    try:
+        # `cookie-consent purge` removes requests only if given a policy, so its run does not count here.
+        purged = ledger.requests.purge(now=now, rules=rules)
+        if not is_within(DAY, last_removal(ledger, now), now):
+            removed = ledger.remove(now=now, make_id=partial(secrets.token_urlsafe, 16))
+    except Exception as error:  # noqa: BLE001 (a ledger may raise anything; retention is retried tomorrow)
+        log_failure("What is due could not be removed from the ledger", error)
+        return
+    _log.info(
+        "Removed what is due from the ledger: %d records, %d texts, %d policies, %d requests, %d addresses.",
+        *(removed.records, removed.texts, removed.policies),
+        *purged.values(),
+    )
+    if removed.misfiled:
+        _log.error(
+            "Records that are due stay, since they are not as they were recorded: %d. Run: cookie-consent verify",
+            removed.misfiled,
         )
-        if removed.misfiled:
-            _log.error(
-                "Records that are due stay, since they are not as they were recorded: %d. Run: cookie-consent verify",
-                removed.misfiled,
-            )
 
 
 def last_removal(ledger: Ledger, now: float) -> float | None:

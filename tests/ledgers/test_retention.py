@@ -7,12 +7,14 @@ import sqlite3
 import threading
 from contextlib import closing
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from cookie_consent.base.clock import Daily
 from cookie_consent.ledgers import Ledger, open_ledger
-from cookie_consent.ledgers.background import Retention
+from cookie_consent.ledgers.background import remove_due
 from cookie_consent.policy.parts import RequestRules
 from cookie_consent.sinks import MemorySink
 from cookie_consent.tracing.access_log import purge
@@ -27,11 +29,11 @@ HOUR, DAY = 3600, 86_400
 FAR = 730 * DAY
 
 
-def retention(ledger: Ledger) -> Retention:
-    return Retention(ledger, RequestRules())
+def retention(ledger: Ledger) -> Daily:
+    return Daily(partial(remove_due, ledger, RequestRules()))
 
 
-def run_if_due(job: Retention, now: float) -> None:
+def run_if_due(job: Daily, now: float) -> None:
     job.run_if_due(now)
     job.wait()
 
@@ -198,35 +200,19 @@ def test_answer_is_kept_when_retention_fails() -> None:
     assert (len(ledger.arguments("remove")), left(ledger)) == (1, 1)
 
 
-class CountingSink(MemorySink):
-    """A sink that remembers the times of its purges."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.times: list[float] = []
-
-    def purge(self, now: float, keep: timedelta, *, dry_run: bool = False) -> int:
-        self.times.append(now)
-        return super().purge(now, keep, dry_run=dry_run)
-
-
-def test_traced_visits_trigger_sink_purge_once_a_day() -> None:
-    sink, clock = CountingSink(), Clock()
+def test_traced_visits_begin_the_purge_of_access_records() -> None:
+    sink, clock = MemorySink(), Clock()
     visitor = Visitor(install(access_log=sink, clock=clock), [("user-agent", PHONE)])
     visitor.accept()
-    visitor.get("/")
-    assert eventually(lambda: len(sink.times) == 1)
-    clock.forward(days=1)
-    visitor.get("/")
-    clock.forward(seconds=HOUR)
-    for _ in range(2):
-        visitor.get("/")
-        assert eventually(lambda: len(sink.times) == 2)
-    assert sink.times[1] - sink.times[0] == DAY + HOUR
+    visitor.get("/first")
+    for seconds in (31 * DAY, HOUR):
+        clock.forward(seconds=seconds)
+        visitor.get("/later")
+    assert eventually(lambda: [record["url.path"] for record in sink.records] == ["/later"] * 2)
 
 
 def test_failed_sink_purge_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    sink = CountingSink()
+    sink = MemorySink()
     sink.records = None  # type: ignore[assignment]
     purge(sink, timedelta(days=1), NOW)
     assert "The access records that are due could not be removed: " in caplog.text
