@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Protocol
 
 
@@ -40,6 +42,41 @@ class PartlyErasedError(CannotEraseError):
 
 class IncompleteError(Exception):
     """Some records cannot be read. All others were yielded before. The message says which, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """A file that cannot be read, or not all of its lines.
+
+    Args:
+        path: the path.
+        problem: what is wrong, in one line.
+        lines: how many lines are no records, and are left out alone; 0 if the whole file is.
+    """
+
+    path: Path
+    problem: str
+    lines: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.problem}"
+
+
+def incomplete(damaged: Sequence[Damaged]) -> IncompleteError:
+    """Return the error for records that are missing, after all others were yielded."""
+    whole = [str(each) for each in damaged if not each.lines]
+    lines = [str(each) for each in damaged if each.lines]
+    said: list[str] = []
+    if whole:
+        said.append(f"{len(whole)} of the files cannot be read, and their records are missing: {'; '.join(whole)}")
+    if lines:
+        said.append(f"Lines that are no records are left out: {'; '.join(lines)}")
+    return IncompleteError(". ".join(said))
+
+
+def with_other_lines(path: Path, lines: int) -> Damaged:
+    """Return a file with lines that are no records."""
+    return Damaged(path, f"{lines} {'line is no record' if lines == 1 else 'lines are no records'}", lines)
 
 
 def read_readable(records: Iterable[dict[str, Any]]) -> tuple[list[dict[str, Any]], str]:

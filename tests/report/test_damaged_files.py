@@ -23,8 +23,7 @@ from cookie_consent.report.export.stream import Span, stream
 from cookie_consent.report.export.terminal import as_text
 from cookie_consent.sinks import JsonLinesSink
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, path_of, sources
-from cookie_consent.sinks.files.damage import read_undamaged
-from cookie_consent.sinks.files.parquet import compact, engine
+from cookie_consent.sinks.files.parquet import compact, engine, read_undamaged
 from cookie_consent.sinks.store import read_readable
 from tests.support.asgi import PREFIX, Visitor, install
 from tests.support.sink_lines import record

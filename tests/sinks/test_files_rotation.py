@@ -33,7 +33,6 @@ from cookie_consent.sinks.files.closed_files import (
     retry_if_moved,
     sources,
 )
-from cookie_consent.sinks.files.damage import failed_checksum
 from cookie_consent.sinks.files.locked_files import (
     LiveFile,
     compress_closed,
@@ -42,6 +41,7 @@ from cookie_consent.sinks.files.locked_files import (
     replacing,
     temporary_path,
 )
+from cookie_consent.sinks.files.parquet import failed_checksum
 from tests.support.asgi import Clock
 from tests.support.servers.processes import kill_process_group, process_group_options
 from tests.support.sink_lines import line

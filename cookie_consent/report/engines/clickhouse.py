@@ -10,7 +10,7 @@ from cookie_consent.report.engines.dialect import CLICKHOUSE, shape, sql
 from cookie_consent.report.engines.engine import EVERYBODY, TEMPORARY, Given, Row, UnreadableError, missing
 from cookie_consent.report.where import Segment
 from cookie_consent.sinks.columns import COLUMNS
-from cookie_consent.sinks.files.damage import Damaged
+from cookie_consent.sinks.store import Damaged
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client

@@ -28,8 +28,9 @@ from cookie_consent.report.engines.tables import Kept, add_closed_days, load_fac
 from cookie_consent.report.where import Segment
 from cookie_consent.sinks.columns import COLUMNS
 from cookie_consent.sinks.files.closed_files import Source, counts_path, one_file, retry_if_moved
-from cookie_consent.sinks.files.damage import PROBE, Damaged, find_other_lines, read_undamaged
+from cookie_consent.sinks.files.parquet import PROBE, find_other_lines, read_undamaged
 from cookie_consent.sinks.optional import NotInstalledError, duckdb, duckdb_connection, is_interruption
+from cookie_consent.sinks.store import Damaged
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

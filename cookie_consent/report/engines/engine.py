@@ -14,8 +14,8 @@ from typing import Any, Protocol
 from cookie_consent.report.where import Segment
 from cookie_consent.sinks import without_spill
 from cookie_consent.sinks.files.closed_files import counts_path, sources
-from cookie_consent.sinks.files.damage import Damaged
 from cookie_consent.sinks.optional import duckdb_connection
+from cookie_consent.sinks.store import Damaged
 
 Row = dict[str, Any]
 Given = Mapping[str, int | str]

@@ -11,7 +11,7 @@ from cookie_consent.report.engines.engine import EVERYBODY, TEMPORARY, Given, Ro
 from cookie_consent.report.where import Segment
 from cookie_consent.sinks.columns import COLUMNS
 from cookie_consent.sinks.databases import cut_off_after
-from cookie_consent.sinks.files.damage import Damaged
+from cookie_consent.sinks.store import Damaged
 
 if TYPE_CHECKING:
     from psycopg import Connection

@@ -20,7 +20,7 @@ from cookie_consent.report.engines.dialect import DUCKDB, sql
 from cookie_consent.report.engines.engine import MARGIN
 from cookie_consent.report.local_time import day_number, day_of
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, one_file, sources
-from cookie_consent.sinks.files.damage import NO_RECORD, Damaged, find_other_lines, read_undamaged, with_other_lines
+from cookie_consent.sinks.files.parquet import NO_RECORD, find_other_lines, read_undamaged
 from cookie_consent.sinks.files.tables import (
     KINDS,
     RECORDS,
@@ -34,6 +34,7 @@ from cookie_consent.sinks.files.tables import (
     write_table,
 )
 from cookie_consent.sinks.optional import duckdb
+from cookie_consent.sinks.store import Damaged, with_other_lines
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

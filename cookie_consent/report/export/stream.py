@@ -14,7 +14,7 @@ from cookie_consent.report.engines.engine import MARGIN, open_engine, require_fi
 from cookie_consent.report.local_time import begin_of
 from cookie_consent.report.where import Where, segment_of
 from cookie_consent.sinks.columns import record_from
-from cookie_consent.sinks.files.damage import incomplete
+from cookie_consent.sinks.store import incomplete
 
 _FIRST, _LAST = date(1970, 1, 1), date(9999, 12, 30)
 _MEMORY = 160_000_000

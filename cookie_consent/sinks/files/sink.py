@@ -29,7 +29,6 @@ from cookie_consent.sinks.files.closed_files import (
     retry_if_moved,
     sources,
 )
-from cookie_consent.sinks.files.damage import DAMAGE, Damaged, incomplete, read_undamaged, with_other_lines
 from cookie_consent.sinks.files.locked_files import (
     ROTATE_SIZE,
     LiveFile,
@@ -42,11 +41,11 @@ from cookie_consent.sinks.files.locked_files import (
     open_lines,
     remove_lines,
 )
-from cookie_consent.sinks.files.parquet import count_rows, engine, records_in, remove_rows
+from cookie_consent.sinks.files.parquet import DAMAGE, count_rows, engine, read_undamaged, records_in, remove_rows
 from cookie_consent.sinks.files.tables import closed_days, remove_tables, remove_visitor, state_of, tables_folder
 from cookie_consent.sinks.lines import blank_lines, is_of, is_torn, matching_lines, oldest_kept, time_of
 from cookie_consent.sinks.optional import NotInstalledError
-from cookie_consent.sinks.store import PartlyErasedError
+from cookie_consent.sinks.store import Damaged, PartlyErasedError, incomplete, with_other_lines
 
 _PATIENCE = 30.0
 """How long to wait for a file that another process is compressing (seconds)."""
