@@ -30,6 +30,7 @@ PACKAGE = Path("cookie_consent")
 _PYTEST = [sys.executable, "-B", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--timeout=20"]
 _PYTEST += ["-m", "not browser and not server", "--hypothesis-profile=mutation"]
 _COVER = ["--cov", "--cov-context=test", "--cov-report=", "--cov-fail-under=0"]
+_CODECS = ('"ascii"', '"latin-1"', '"utf-8"')
 _UNTESTED = (libcst.Annotation, libcst.Decorator, libcst.FormattedString, libcst.Import, libcst.ImportFrom)
 
 
@@ -45,8 +46,9 @@ class Changes(libcst.CSTVisitor):
         module.visit(self)
 
     def on_visit(self, node: libcst.CSTNode) -> bool:
-        """Collect the changes of a node. Prose and annotations are left out: no test compares them."""
-        if isinstance(node, _UNTESTED) or (isinstance(node, libcst.SimpleString) and " " in node.value):
+        """Collect the changes of a node. Prose, annotations and names of codecs are left out: no test compares them."""
+        is_prose = isinstance(node, libcst.SimpleString) and (" " in node.value or node.value in _CODECS)
+        if is_prose or isinstance(node, _UNTESTED):
             return False
         line = self.get_metadata(PositionProvider, node).start.line
         self.changes += [(line, partial(self._module.deep_replace, node, new)) for new in change_node(node)]
