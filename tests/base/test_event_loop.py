@@ -20,11 +20,10 @@ import pytest
 import trio
 import trio.testing
 
-from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.report.live.app import report_app
 from cookie_consent.sinks import MemorySink
 from cookie_consent.tracing.counts import FLUSH_INTERVAL
-from tests.support.asgi import PHONE, PREFIX, Visitor, bodies, install, page_app, response_to, scope
+from tests.support.asgi import PHONE, PREFIX, bodies, install, page_app, response_to, scope
 from tests.support.faulty_ledger import FaultyLedger
 from tests.support.servers.processes import free_port, kill_process_group, process_group_options
 
@@ -37,20 +36,6 @@ GPC = ("sec-gpc", "1")
 @pytest.fixture(params=["asyncio", "trio"])
 def backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
-
-
-@pytest.mark.parametrize("is_async", [False, True])
-def test_desk_is_notified_of_request(is_async: bool, backend: str) -> None:
-    notices: list[dict[str, Any]] = []
-
-    async def notify(notice: dict[str, Any]) -> None:
-        await anyio.lowlevel.checkpoint()
-        notices.append(notice)
-
-    desk = notify if is_async else notices.append
-    visitor = Visitor(install(page_app(), ledger=MemoryLedger(), desk=desk), backend=backend)
-    assert visitor.send_form("kind=see&text=What+do+you+keep", path=f"{PREFIX}/requests").status == 201
-    assert [notice["kind"] for notice in notices] == ["see"]
 
 
 def test_counts_are_batched_under_trio() -> None:

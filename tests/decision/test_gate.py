@@ -647,14 +647,29 @@ def test_cookie_name_cannot_forge_log_lines(caplog: pytest.LogCaptureFixture, na
     assert sum(line.startswith("name = ") for line in lines) == 1
 
 
+def test_gate_returns_what_it_found_and_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    pure = Gate(policy(), OWN_COOKIES)
+    sets = [b"_ga=1", b"mystery=1; Max-Age=60", b"__Host-consent=1", b"session=s; Max-Age=60", b"player=; Max-Age=0"]
+    passed, found = pure.filter_response([(b"set-cookie", line) for line in sets], NECESSARY_ONLY, NOW)
+    assert [line for _, line in passed] == [b"session=s", b"player=; Max-Age=0"]
+    assert found == (
+        Finding(b"_ga", "analytics", policy().find_cookie(b"_ga")),
+        Finding(b"mystery", "undeclared", None, 60),
+        Finding(b"__Host-consent", "reserved"),
+        Finding(b"session", SHORTENED, policy().find_cookie(b"session"), 60, is_blocked=False),
+    )
+    reporting = Gate(policy(), OWN_COOKIES, undeclared="allow")
+    visible, found, _ = reporting.filter_request(b"session=s; mystery=1", NECESSARY_ONLY)
+    assert (visible, found) == (b"session=s; mystery=1", (Finding(b"mystery", "undeclared", is_blocked=False),))
+    assert caplog.records == []
+
+
 def test_held_cookies_are_counted_by_direction_and_reason() -> None:
     before = Counter(held_cookies)
-    own = gate()
-    own.outgoing(
-        [(b"set-cookie", b"_ga=1"), (b"set-cookie", b"mystery=1"), (b"set-cookie", b"_ga_2=1")], NECESSARY_ONLY
-    )
-    own.outgoing([(b"set-cookie", b"__Host-consent=1")], NECESSARY_ONLY)
-    count_blocked("request", own.incoming(b"player=1; session=1; _ga=1", NECESSARY_ONLY)[1])
+    sets = [(b"set-cookie", name + b"=1") for name in (b"_ga", b"mystery", b"_ga_2", b"__Host-consent")]
+    gate().outgoing(sets, NECESSARY_ONLY)
+    count_blocked("request", gate().incoming(b"player=1; session=1; _ga=1", NECESSARY_ONLY)[1])
     assert Counter(held_cookies) - before == {
         ("response", "analytics"): 2,
         ("response", "undeclared"): 1,
@@ -662,25 +677,6 @@ def test_held_cookies_are_counted_by_direction_and_reason() -> None:
         ("request", "media"): 1,
         ("request", "analytics"): 1,
     }
-
-
-def test_gate_returns_what_it_found_and_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG)
-    pure = Gate(policy(), OWN_COOKIES)
-    sets = [b"_ga=1", b"mystery=1; Max-Age=60", b"__Host-consent=1", b"session=s; Max-Age=60", b"player=; Max-Age=0"]
-    passed, found = pure.filter_response([(b"set-cookie", line) for line in sets], NECESSARY_ONLY, NOW)
-    assert [line for _, line in passed] == [b"session=s", b"player=; Max-Age=0"]
-    session = next(cookie for cookie in policy().cookies if cookie.name == "session")
-    assert found == (
-        Finding(b"_ga", "analytics", next(cookie for cookie in policy().cookies if cookie.name == "_ga*")),
-        Finding(b"mystery", "undeclared", None, 60),
-        Finding(b"__Host-consent", "reserved"),
-        Finding(b"session", SHORTENED, session, 60, is_blocked=False),
-    )
-    reporting = Gate(policy(), OWN_COOKIES, undeclared="allow")
-    visible, found, _ = reporting.filter_request(b"session=s; mystery=1", NECESSARY_ONLY)
-    assert (visible, found) == (b"session=s; mystery=1", (Finding(b"mystery", "undeclared", is_blocked=False),))
-    assert caplog.records == []
 
 
 # Cookies that a refusal expires

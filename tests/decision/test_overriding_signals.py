@@ -93,32 +93,6 @@ def test_endpoints_set_signal_cookie_but_assets_and_answers_do_not() -> None:
     assert SIGNAL_COOKIE not in accepting_visitor().post({"choice": "refuse_all"}, [GPC]).set_cookies
 
 
-def test_page_says_that_gpc_is_honoured() -> None:
-    for settings_link in (True, False):
-        visitor = Visitor(install(page_app(), settings_link=settings_link), HTML)
-        assert HONOURED not in visitor.get("/").text
-        reply = visitor.get("/", [GPC])
-        assert f">{HONOURED}</a>" in reply.text
-        assert ("data-privacy-settings" in reply.text) is settings_link
-        assert f"<strong>{HONOURED}</strong>" in visitor.get(PREFIX, [GPC]).text
-        visitor.accept()
-        assert HONOURED in visitor.get("/", [GPC]).text
-        assert HONOURED in visitor.get("/").text  # the signal is remembered
-        visitor.post(EVERYTHING, [GPC])
-        assert HONOURED not in visitor.get("/", [GPC]).text
-
-
-def test_question_names_overridden_purposes() -> None:
-    visitor = accepting_visitor()
-    visitor.get("/", [GPC])
-    question = plain_text(visitor.get(f"{PREFIX}/question", query=b"again"))
-    assert f"{SWITCHED_OFF} (Maps and videos)" in question
-    # A visitor who refused the same purpose gets another text, though texts are cached.
-    other = Visitor(visitor.app, HTML)
-    other.save(analytics=True, media=False)
-    assert SWITCHED_OFF not in plain_text(other.get(f"{PREFIX}/question", query=b"again"))
-
-
 def test_fallback_says_that_signal_switched_feature_off() -> None:
     @requires("media")
     async def film(request: Request) -> Response:

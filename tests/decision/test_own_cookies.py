@@ -141,8 +141,8 @@ def test_answer_counts_on_the_hosts_that_it_names() -> None:
     cookies = pair(SHARING.set_consent(GRANTED, SHARED))
     assert SHARING.read_records(cookies, SHARED) == [GRANTED]
     assert SHARING.read_records(cookies, SHARED._replace(host="site.example")) == [GRANTED]
-    more = OwnCookies(KEY, domain="site.example", hosts=(*HOSTS, "new.site.example"))
-    assert more.read_records(cookies, SHARED._replace(host="new.site.example")) == []
+    more = OwnCookies(KEY, domain="site.example", hosts=(*HOSTS, "hop.site.example"))
+    assert more.read_records(cookies, SHARED._replace(host="hop.site.example")) == []
     others = OwnCookies(KEY, domain="other.example", hosts=("shop.other.example",))
     assert others.read_records(cookies, Place(secure=True, host="shop.other.example", domain="other.example")) == []
     assert OWN.read_records(cookies.replace(b"__Secure-", b"__Host-"), HTTPS) == []
@@ -163,6 +163,7 @@ def test_answer_from_before_hosts_shared_answers_counts_over_https(place: Place,
     assert SHARING.read_records(cookies, place) == found
     assert (SHARING.read_visitor(cookies, NOW, place) is not None) is counts
     assert SHARING.has_answer(cookies, place)
+    assert SHARING.read_records(pair(OWN.set_consent(REFUSED, HTTPS)), PLAINLY_SHARED) == []
     deleted = [OWN.forget(spec, former, "/base") for spec in (CONSENT, VISITOR, ERASURE)]
     assert SHARING.forget_former([CONSENT, VISITOR, STATE, ERASURE], cookies, place, "/base") == deleted
     assert OWN.forget_former([CONSENT], cookies, former, "/base") == []

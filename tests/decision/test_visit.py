@@ -44,6 +44,7 @@ from tests.support.policies import (
     full_policy_data,
     granting_record,
     policy_of,
+    purpose,
     refusing_record,
     small_policy,
 )
@@ -242,6 +243,12 @@ OLD = replace(GRANTED, decided_at=NOW - LIFETIME)
 )
 def test_refusal_and_the_end_of_a_consent_delete_cookies(own: list[str], names: tuple[bytes, ...]) -> None:
     assert refused("session=s", "_ga=1", "player=1", "mystery=1", *own) == names
+
+
+def test_cookie_of_two_purposes_is_refused_with_both() -> None:
+    two = small_policy(purposes=(purpose("ads", traces=True), purpose("analytics", traces=True)))
+    for states, names in (({"ads": State.GRANTED}, ()), ({"ads": State.UNANSWERED}, ()), ({}, (b"__Host-visitor",))):
+        assert refused(visitor_id(), answer(consent_record(two, states)), site_policy=two) == names
 
 
 def test_end_of_a_consent_deletes_unsent_cookies_too_and_nothing_that_is_allowed() -> None:
