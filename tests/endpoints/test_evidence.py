@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Callable
 from html import escape
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -20,8 +18,7 @@ from starlette.types import ASGIApp
 from cookie_consent import ConsentMiddleware, requires
 from cookie_consent.http.features import consent_card, fallback_box
 from cookie_consent.ledgers import Ledger, MemoryLedger
-from cookie_consent.pages.assets import assets
-from cookie_consent.pages.evidence import SURFACES, explain, hash_sources
+from cookie_consent.pages.evidence import SURFACES, explain
 from cookie_consent.pages.wording import write_day
 from tests.endpoints.test_do_not_sell import SELLS
 from tests.support.asgi import NOW, PAGE, PREFIX, SITE, Clock, Visitor, install, policy, run, without_form_ids
@@ -316,10 +313,3 @@ def test_visitors_who_saw_same_page_share_one_kept_text() -> None:
         visitor.send_form(form_of(visitor.get(PREFIX).text, "settings").pressed("refuse_all"))
         clock.forward(days=1)
     assert len([name for kind, name, _ in ledger.cited() if kind == "texts"]) == 1
-
-
-def test_build_is_hash_of_templates_and_assets() -> None:
-    templates = sorted((Path(__file__).parents[2] / "cookie_consent" / "pages" / "templates").glob("*.html"))
-    parts = [*(path.read_bytes() for path in templates), *(asset.content for asset in assets().values())]
-    assert len(templates) > 8
-    assert hash_sources() == hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
