@@ -135,7 +135,8 @@ def measure_log(folder: Path, records: int) -> None:
 
 def _measure(what: str, *arguments: str) -> dict[str, object]:
     cpu, memory, found = run(*arguments)
-    return {"what": what, "CPU s": f"{cpu:.2f}", "MiB": memory, "views": found.get("views", "")}
+    rate = round(found["records"] / cpu) if "records" in found else ""
+    return {"what": what, "CPU s": f"{cpu:.2f}", "MiB": memory, "views": found.get("views", ""), "records/CPU s": rate}
 
 
 async def answer_all(ledger: str | None, seconds: float) -> int:
