@@ -96,11 +96,11 @@ class SqliteDatabase:
         yield from (damage for damage in reported if damage != "ok")
 
     def _connect(self) -> _Connection:
-        # "rw" makes a missing file an error, not an empty ledger. SQLAlchemy, not sqlite3, begins transactions.
-        address = f"{self._path.as_uri()}?mode=rw"
+        # Fails if there is no file, which must not become an empty ledger.
         file = os.stat(self._path)
+        # SQLAlchemy, not sqlite3, begins transactions.
         connection = sqlite3.connect(
-            address, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False, factory=_Connection, uri=True
+            self._path, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False, factory=_Connection
         )
         connection.file = file
         # Invalid UTF-8 becomes surrogate escapes, so that damage can be reported.
