@@ -13,9 +13,8 @@ import pytest
 from playwright.sync_api import Route
 
 from tests.support.browsers.firefox import Firefox
-from tests.support.browsers.visitor_browser import PREFIX, ROOT, NewVisitor, Sites, Visitor, until
-from tests.support.servers.child_site import LOOPBACK, started
-from tests.support.sites.gated_site import PAGES, TOOLS
+from tests.support.browsers.visitor_browser import PREFIX, ROOT, NewVisitor, Sites, Visitor, serve, until
+from tests.support.sites.gated_site import PAGES, TOOLS, app
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.browser
@@ -25,7 +24,7 @@ ORDER = ["1 inline", "2-slow.js", "3.js", "4 inline", "5.js", "6 inline", "7 inl
 INSERT = "html => { document.querySelector('#place').innerHTML = html; }"
 SETTLE = """async () => {
     for (let round = 0; round < 3; round++) {
-        await fetch("/asked/nothing");
+        await fetch("/third/nothing/a.css");
         await new Promise((resolve) => setTimeout(resolve, 50));
     }
 }"""
@@ -34,17 +33,15 @@ HTMX = "address => { htmx.ajax('GET', address, { target: '#place', swap: 'innerH
 
 
 @pytest.fixture(scope="module")
-def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
+def sites() -> Iterator[Sites]:
     """The site of `gated_site`."""
-    folder = tmp_path_factory.mktemp("gated")
-    with started("tests.support.sites.gated_site:app", ROOT, folder / "site.log", (LOOPBACK, 0), {}) as site:
-        yield Sites(site.address, "", folder / "access.jsonl")
+    with serve(app) as sites:
+        yield sites
 
 
 def asked_with(sites: Sites, key: str) -> list[str]:
     """Return the files that the third party was asked for with a key, in order."""
-    names: list[str] = httpx.get(f"{sites.address}/asked/{key}").json()
-    return names
+    return [path.rpartition("/")[2] for path in sites.paths(f"/third/{key}/")]
 
 
 class Viewer:
@@ -55,9 +52,9 @@ class Viewer:
     """
 
     def __init__(self, visitor: Visitor) -> None:
-        self.visitor, self.page, self.key = visitor, visitor.page, secrets.token_hex(8)
-        self.said: list[str] = []
-        self.page.on("console", lambda message: self.said.append(message.text))
+        self.visitor = visitor
+        self.page = visitor.page
+        self.key = secrets.token_hex(8)
 
     def go(self, name: str, **query: str) -> None:
         """Open a page, and wait until gated.js has run."""
@@ -72,9 +69,7 @@ class Viewer:
 
     def answer(self, granted: Iterable[str] = ()) -> None:
         """Grant purposes by a request of its own, so that the open page does not notice."""
-        data = {"choice": "save", "purposes": dict.fromkeys(granted, True)}
-        own = {"sec-fetch-site": "same-origin"}
-        assert self.visitor.context.request.post(f"{self.visitor.sites.address}{PREFIX}", data=data, headers=own).ok
+        self.visitor.send_answer("save", **dict.fromkeys(granted, True))
 
     @property
     def asked(self) -> list[str]:
@@ -86,16 +81,6 @@ class Viewer:
         """The scripts that have run, in order."""
         names: list[str] = self.page.evaluate("order")
         return names
-
-    @property
-    def complaints(self) -> list[str]:
-        """What gated.js has said in the console."""
-        return [text.removeprefix("cookie-consent: ") for text in self.said if text.startswith("cookie-consent: ")]
-
-    @property
-    def state_requests(self) -> int:
-        """How often the page has asked the server what holds, since the last time."""
-        return sum("/state" in request.url for request in self.visitor.requests())
 
 
 @pytest.fixture
@@ -149,7 +134,7 @@ def test_nothing_starts_before_answer_and_all_once_after_grant(viewer: Viewer) -
     assert eventually(lambda: set(viewer.asked) >= set(files) - {"ours-wide.png"})
     script = viewer.page.locator("script[data-kept]")
     assert (script.get_attribute("data-purpose"), script.get_attribute("data-kept")) == ("analytics", "as it was")
-    assert viewer.complaints == []
+    assert viewer.visitor.warnings == []
 
 
 @pytest.mark.parametrize(
@@ -165,9 +150,9 @@ def test_page_of_visitor_who_answered_starts_what_is_granted(viewer: Viewer, gra
     viewer.answer(granted)
     viewer.go("all")
     assert_started(viewer, granted)
-    assert viewer.state_requests == 1
+    assert sum("/state" in request.url for request in viewer.visitor.requests()) == 1
     assert viewer.page.locator("script[src*='/choices.']").count() == 0
-    assert viewer.complaints == []
+    assert viewer.visitor.warnings == []
 
 
 def test_scripts_start_in_the_order_of_the_page(viewer: Viewer) -> None:
@@ -228,31 +213,21 @@ def test_pages_that_libraries_bring_are_treated_alike(viewer: Viewer, library: s
     ],
 )
 def test_only_granted_services_start(viewer: Viewer, query: dict[str, str]) -> None:
+    viewer.go("services", **query)
+    assert viewer.ran == []
     viewer.answer({"social", "chirp"})
     viewer.go("services", **query)
     assert eventually(lambda: "social" in viewer.ran)
     viewer.settle()
     assert (sorted(viewer.ran), viewer.asked) == (["chirp", "social"], ["chirp.html"])
-    assert viewer.complaints == []
-
-
-def test_services_start_with_answer_in_page(viewer: Viewer) -> None:
-    viewer.go("services")
-    assert viewer.ran == []
-    viewer.visitor.ready()
-    viewer.visitor.mark()
-    viewer.visitor.accept()
-    assert eventually(lambda: sorted(viewer.ran) == ["chirp", "photos", "social"])
-    assert eventually(lambda: sorted(viewer.asked) == ["chirp.html", "photos.html"])
-    assert viewer.visitor.is_marked
-    assert viewer.complaints == []
+    assert viewer.visitor.warnings == []
 
 
 def test_unknown_names_load_nothing_and_console_says_what_to_write(viewer: Viewer) -> None:
     viewer.answer(EVERYTHING)
     viewer.go("unmapped", map="")
     assert (viewer.asked, viewer.ran) == ([], [])
-    (said,) = viewer.complaints
+    (said,) = viewer.visitor.warnings
     assert '"statistics" is none of ' in said
     assert """data-map='{"statistics": "…"}'""" in said
 
@@ -265,7 +240,7 @@ def test_hostile_markup_runs_and_loads_nothing(viewer: Viewer) -> None:
     assert viewer.page.url == address
     assert {frame.url for frame in viewer.page.frames} <= {address, "about:blank", ""}
     assert {"Nothing loads from javascript:", "Nothing loads from data:"} <= {
-        said.removeprefix("Error: ") for said in viewer.complaints
+        said.removeprefix("Error: ") for said in viewer.visitor.warnings
     }
 
 
@@ -332,7 +307,7 @@ def test_unreachable_server_starts_nothing_and_console_says_so(viewer: Viewer) -
     viewer.page.route("**/state*", lambda route: route.abort())
     viewer.go("all")
     assert (viewer.asked, viewer.ran) == ([], [])
-    assert any("/state" in said for said in viewer.complaints)
+    assert any("/state" in said for said in viewer.visitor.warnings)
 
 
 @pytest.mark.full_matrix
@@ -361,7 +336,7 @@ def test_everything_starts_under_trusted_types_without_violation(viewer: Viewer)
     viewer.go("all", csp="trusted", nonce="fresh")
     assert_started(viewer, EVERYTHING)
     assert viewer.page.evaluate("violations") == []
-    assert viewer.complaints == []
+    assert viewer.visitor.warnings == []
 
 
 @pytest.mark.parametrize("nonce", [pytest.param("", marks=pytest.mark.full_matrix), "stolen"])
@@ -370,7 +345,7 @@ def test_script_without_nonce_of_page_does_not_start(viewer: Viewer, nonce: str)
     viewer.answer({"analytics"})
     viewer.go("cookieconsent", csp="trusted", nonce=nonce)
     assert (viewer.asked, viewer.ran) == ([], [])
-    assert any("nonce" in said for said in viewer.complaints)
+    assert any("nonce" in said for said in viewer.visitor.warnings)
 
 
 # Examples of the docs
@@ -390,11 +365,11 @@ def test_examples_of_docs_work(viewer: Viewer) -> None:
     assert eventually(lambda: viewer.ran == ["example.jp"] and len(loaded) == 3), (loaded, viewer.ran)
     viewer.go("docs-1")
     assert viewer.page.evaluate("dataLayer") == []
-    assert "not counted" not in viewer.said
+    assert not any("not counted" in text for text in viewer.visitor.said)
     viewer.answer()
     viewer.go("docs-1")
-    assert until(viewer.page, lambda: "not counted" in viewer.said)
+    assert until(viewer.page, lambda: any("not counted" in text for text in viewer.visitor.said))
     mapped = re.search(r"data-map='(.*?)'", PAGES["docs-2"])
     assert mapped
     assert json.loads(mapped[1])["statistics"] == "analytics"
-    assert viewer.complaints == []
+    assert viewer.visitor.warnings == []

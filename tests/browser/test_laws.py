@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.endpoints.test_laws import COUNTRY
+from tests.endpoints.test_do_not_sell import SELLS
+from tests.endpoints.test_laws import COUNTRY, with_laws
+from tests.support.asgi import install, page_app
 from tests.support.browsers.axe import run_axe
-from tests.support.browsers.visitor_browser import NewVisitor, Sites, Visitor, with_and_without_scripts
-from tests.support.waiting import wait_until
-from tests.whole.test_behind_a_proxy import served
-from tests.whole.test_shared_caches import answers
+from tests.support.browsers.visitor_browser import NewVisitor, Sites, Visitor, serve, with_and_without_scripts
 
-pytestmark = [pytest.mark.browser, pytest.mark.server]
+pytestmark = pytest.mark.browser
 
 SELL = "Do Not Sell or Share My Personal Information"
 
 
 @pytest.fixture(scope="module")
-def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
-    """The site of `laws_site`."""
-    with served("laws_site:site") as port:
-        address = f"http://127.0.0.1:{port}"
-        wait_until(lambda: answers(f"{address}/made"), 60)
-        yield Sites(address, "", tmp_path_factory.mktemp("laws") / Path("access.jsonl"))
+def sites() -> Iterator[Sites]:
+    """A site that follows the law of the visitor's place."""
+    with serve(install(page_app(), with_laws(SELLS), country=COUNTRY, settings_link=True)) as sites:
+        yield sites
 
 
 def visitor_in(country: str, new_visitor: NewVisitor, **options: Any) -> Visitor:

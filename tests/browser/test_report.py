@@ -1,28 +1,29 @@
-"""Tests of the report's page in a real browser: as a file, live, and behind the registry's login."""
+"""Tests of the report in a real browser: as a file, live, behind a login, and at the end of the demonstration."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from cookie_consent.cli.demo import run
+from cookie_consent.report.live.app import report_app
 from cookie_consent.report.page.page import page as page_of
 from tests.report.test_report_page import HOSTILE, LONG, with_text_everywhere
 from tests.support.browsers.axe import COLOURS, run_axe
 from tests.support.browsers.contrast import blend, contrast
-from tests.support.browsers.visitor_browser import REGISTRY, ROOT
-from tests.support.report_sample import compared_report, empty_report
+from tests.support.browsers.visitor_browser import REGISTRY, Sites, Visitor, serve
+from tests.support.report_sample import compared_report, empty_report, sample_report
 from tests.support.servers.child_site import LOOPBACK, started
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=1)]
 
-WIDTHS = (1280, 320)
+WIDTHS = (1280, 768, 320)
 OPEN_ALL = "document.querySelectorAll('details').forEach(it => { it.open = true })"
 ROOM = "[document.documentElement.scrollWidth, innerWidth]"
 PAINTED = """() => {
@@ -46,25 +47,6 @@ PAINTED = """() => {
 }"""
 
 
-class Opened(NamedTuple):
-    """A page with its console messages and its requests."""
-
-    page: Page
-    console: list[str]
-    requests: list[str]
-
-
-@pytest.fixture(scope="module")
-def opened(browser: Browser) -> Iterator[Opened]:
-    """A page that all tests of the module share."""
-    page, said, asked = browser.new_page(), list[str](), list[str]()
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
-    yield Opened(page, said, asked)
-    page.close()
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with the reports as files."""
@@ -81,37 +63,46 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of the live report."""
-    log = tmp_path_factory.mktemp("served") / "log"
-    with started("tests.support.sites.report_site:app", ROOT, log, (LOOPBACK, 0), {}) as site:
-        yield f"{site.address}/"
+def analyst(browser: Browser) -> Iterator[Visitor]:
+    """A reader of the live report, which has the same figures for every range; one page for all tests."""
+
+    def made(access_log: object, *, compare: bool, **question: Any) -> dict[str, Any]:
+        return compared_report() if compare else sample_report()
+
+    app = report_app("nowhere.jsonl", authorize=lambda request: True, make=made)
+    with serve(app) as site, browser.new_context() as context:
+        yield Visitor(context, site)
 
 
-def show(opened: Opened, url: str, *, width: int = 1280, colours: str = "light") -> Page:
+def show(analyst: Visitor, url: str, *, width: int = 1280, colours: str = "light") -> Page:
     """Open a page with this screen width and these colours, and forget earlier messages and requests."""
-    page = opened.page
+    page = analyst.page
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(**COLOURS[colours], media="screen")
-    opened.console.clear()
-    opened.requests.clear()
+    analyst.said.clear()
+    analyst.requests()
     page.goto(url)
+    page.evaluate(OPEN_ALL)
     return page
 
 
-@pytest.mark.parametrize("name", ["report", "empty", "hostile"])
-def test_report_file_loads_nothing_else(opened: Opened, folder: Path, name: str) -> None:
-    page = show(opened, (folder / f"{name}.html").as_uri())
+@pytest.mark.parametrize("name", ["report", "empty", "hostile", "arabic"])
+def test_report_file_loads_nothing_else_and_fits_the_window(analyst: Visitor, folder: Path, name: str) -> None:
+    page = show(analyst, (folder / f"{name}.html").as_uri())
     expect(page.get_by_role("heading", level=1)).to_contain_text("Visits, ")
-    assert opened.console == []
-    assert [url for url in opened.requests if url.startswith(("http", "ws"))] == []
-    assert page.evaluate("document.styleSheets.length") == 1
     assert page.evaluate("getComputedStyle(document.querySelector('.numbers')).display") == "grid"
+    for direction in ("ltr", "rtl"):
+        page.evaluate(f"document.documentElement.dir = '{direction}'")
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 900})
+            room, there = page.evaluate(ROOM)
+            assert room <= there == width
+    assert analyst.said == analyst.complaints == []
+    assert [it.url for it in analyst.requests() if it.url.startswith(("http", "ws"))] == []
 
 
-def test_live_report_filters_without_console_messages(opened: Opened, address: str) -> None:
-    page = show(opened, address)
-    page.get_by_text("Other dates").click()
+def test_live_report_filters_without_console_messages(analyst: Visitor) -> None:
+    page = show(analyst, f"{analyst.sites.address}/")
     page.get_by_label("From", exact=True).fill("2026-11-01")
     page.locator("#host").fill("site.example")
     page.get_by_label("Compare with").select_option("the time before")
@@ -122,12 +113,14 @@ def test_live_report_filters_without_console_messages(opened: Opened, address: s
     expect(page.locator("#host")).to_have_value("site.example")
     expect(page.get_by_label("Compare with")).to_have_value("previous")
     expect(page.get_by_label("Count by")).to_have_value("week")
-    assert opened.console == []
-    assert {url.partition("?")[0] for url in opened.requests if url.startswith("http")} == {address}
+    assert analyst.said == []
+    assert analyst.hosts() == {analyst.sites.address}
 
 
-def test_link_to_a_list_opens_its_section(opened: Opened, folder: Path) -> None:
-    page = show(opened, (folder / "report.html").as_uri(), width=1440)
+def test_link_to_a_list_opens_its_section(analyst: Visitor, folder: Path) -> None:
+    page = analyst.page
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.goto((folder / "report.html").as_uri())
     assert page.evaluate("document.documentElement.scrollHeight") < 2000
     expect(page.get_by_role("heading", name="Pages by views")).to_be_hidden()
     page.locator(".brief a").first.click()
@@ -137,45 +130,22 @@ def test_link_to_a_list_opens_its_section(opened: Opened, folder: Path) -> None:
     assert head.evaluate("it => getComputedStyle(it).display") == "table-header-group", "tables are tables"
 
 
-def check_by_axe(page: Page, colours: str) -> None:
-    """Check that axe finds nothing wrong. `test_texts_and_marks_have_enough_contrast` decides on contrast."""
+@pytest.mark.each_value(at_most=2)
+@pytest.mark.parametrize("query", ["?compare=previous", "?from=never"])
+@pytest.mark.parametrize(("width", "colours"), [(1280, "light"), (1280, "dark"), (1280, "forced"), (320, "light")])
+def test_report_can_be_read_in_all_colours(analyst: Visitor, query: str, width: int, colours: str) -> None:
+    page = show(analyst, f"{analyst.sites.address}/{query}", width=width, colours=colours)
     found = run_axe(page, forced_colours=colours == "forced")
     assert found.violations == []
+    # Contrast is decided below.
     assert [what for what, _ in found.undecided if not what.startswith("color-contrast ")] == []
     assert found.passed >= {"region", "target-size", "document-title"}
-
-
-@pytest.mark.parametrize(("width", "colours"), [(1280, "light"), (1280, "dark"), (1280, "forced"), (320, "light")])
-def test_axe_finds_no_violations(opened: Opened, folder: Path, address: str, width: int, colours: str) -> None:
-    page = show(opened, (folder / "report.html").as_uri(), width=width, colours=colours)
-    page.evaluate(OPEN_ALL)
-    check_by_axe(page, colours)
-    for url in (address, f"{address}?from=never"):
-        check_by_axe(show(opened, url, width=width, colours=colours), colours)
-
-
-@pytest.mark.parametrize("name", ["report", "empty", "hostile", "arabic"])
-@pytest.mark.parametrize("direction", ["ltr", "rtl"])
-def test_report_fits_screen_width(opened: Opened, folder: Path, name: str, direction: str) -> None:
-    for width in (*WIDTHS, 768):
-        page = show(opened, (folder / f"{name}.html").as_uri(), width=width)
-        page.evaluate(OPEN_ALL)
-        page.evaluate(f"document.documentElement.dir = '{direction}'")
-        room, there = page.evaluate(ROOM)
-        assert room <= there == width
-
-
-@pytest.mark.parametrize("colours", COLOURS)
-def test_texts_and_marks_have_enough_contrast(opened: Opened, address: str, colours: str) -> None:
-    page = show(opened, f"{address}?compare=previous", colours=colours)
-    page.evaluate(OPEN_ALL)
     letters, marks = page.evaluate(PAINTED)
-    assert len(letters) > 500
-    assert {name.split()[-1] for name, *_ in marks} >= {"solid", "strong", "outline", "line"}
+    if "compare" in query:
+        assert len(letters) > 500
+        assert {name.split()[-1] for name, *_ in marks} >= {"solid", "strong", "outline", "line"}
+        assert low_contrasts(marks, 3) == set()
     assert low_contrasts(letters, 4.5) == set()
-    assert low_contrasts(marks, 3) == set()
-    page.goto(f"{address}?from=never")
-    assert low_contrasts(page.evaluate(PAINTED)[0], 4.5) == set()
 
 
 def low_contrasts(painted: list[tuple[str, str, list[str]]], least: float) -> set[str]:
@@ -186,8 +156,9 @@ def low_contrasts(painted: list[tuple[str, str, list[str]]], least: float) -> se
     }
 
 
-def test_print_shows_charts_and_open_tables_in_light_colours(opened: Opened, folder: Path) -> None:
-    page = show(opened, (folder / "report.html").as_uri(), colours="dark")
+def test_print_shows_charts_and_open_tables_in_light_colours(analyst: Visitor, folder: Path) -> None:
+    page = analyst.page
+    page.goto((folder / "report.html").as_uri())
     page.get_by_text("Table: Visitors by day").click()
     page.emulate_media(color_scheme="dark", media="print")
     assert page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == "rgb(255, 255, 255)"
@@ -202,33 +173,36 @@ def test_print_shows_charts_and_open_tables_in_light_colours(opened: Opened, fol
 def test_registry_shows_report_to_signed_in_analysts(browser: Browser, tmp_path: Path) -> None:
     log = tmp_path / "access.jsonl"
     environ = {"REGISTRY_ACCESS_LOG": str(log), "REGISTRY_ANALYSTS": "Ana, Bo", "REGISTRY_KEY": "k" * 32}
-    with started("app:app", REGISTRY, tmp_path / "log", (LOOPBACK, 0), environ) as site:
-        page, said = browser.new_page(), list[str]()
-        page.on("console", lambda message: said.append(message.text))
-        refused = page.goto(f"{site.address}/report/?step=day")  # another question than before, whose answer is kept
-        assert refused is not None
-        assert refused.status == 403
-        sign_in(page, site.address, "Mallory")
-        assert page.request.get(f"{site.address}/report/").status == 403
-        sign_in(page, site.address, "Ana")
-        said.clear()
-        page.goto(f"{site.address}/report")
+    with (
+        started("app:app", REGISTRY, tmp_path / "log", (LOOPBACK, 0), environ) as site,
+        browser.new_context() as context,
+    ):
+        analyst = Visitor(context, Sites(site.address, access_log=log))
+        for name, status in (("Mallory", 403), ("Ana", 200)):
+            form: dict[str, str | float | bool] = {"name": name}
+            own = {"sec-fetch-site": "same-origin"}
+            assert context.request.post(f"{site.address}/account", form=form, headers=own).ok
+            assert context.request.get(f"{site.address}/report/").status == status
+        analyst.go("/report")
         # The banner is injected into this page too, has its style, and takes an answer.
-        expect(page.locator(".pchoice")).to_have_css("position", "fixed")
-        page.locator("button[name=choice][value=accept_all]").first.click()
-        expect(page.locator(".pchoice")).to_have_count(0)
-        page.goto(f"{site.address}/offices")
-        assert eventually(lambda: log.exists() and "/offices" in paths(log))
-        page.goto(f"{site.address}/report/?step=day")  # another question than before, whose answer is kept
-        expect(page.locator(".numbers")).to_contain_text(re.compile("Views[1-9]"))
-        assert [text for text in said if "Content Security Policy" in text] == []
-        page.close()
+        expect(analyst.banner).to_have_css("position", "fixed")
+        analyst.accept()
+        analyst.go("/offices")
+        assert eventually(lambda: any(it["url.path"] == "/offices" for it in analyst.sites.records))
+        analyst.go("/report/?step=day")  # another question than before, whose answer is kept
+        expect(analyst.page.locator(".numbers")).to_contain_text(re.compile("Views[1-9]"))
+        assert [text for text in analyst.said if "Content Security Policy" in text] == []
 
 
-def sign_in(page: Page, address: str, name: str) -> None:
-    posted = page.request.post(f"{address}/account", form={"name": name}, headers={"sec-fetch-site": "same-origin"})
-    assert posted.ok
-
-
-def paths(log: Path) -> list[str]:
-    return [json.loads(line).get("url.path") for line in log.read_text("utf-8").splitlines() if line.strip()]
+def test_demonstration_ends_with_report_of_consented_visit_and_of_answers(analyst: Visitor, tmp_path: Path) -> None:
+    assert run(("127.0.0.1", 0), once=True, report_to=tmp_path / "report.html")
+    page = show(analyst, (tmp_path / "report.html").as_uri())
+    expect(page.get_by_text(re.compile(r"The records stand for \d+ % of \d+ pages that people saw"))).to_be_visible()
+    table = page.get_by_role("table", name=re.compile("Pages by views"))
+    expect(table.get_by_role("rowheader", name="/names", exact=True)).to_be_visible()
+    # The WHOIS service refuses tracing, whatever the visitor answers.
+    expect(table.get_by_text("/whois")).to_have_count(0)
+    answers = page.get_by_role("table", name=re.compile("What was answered"))
+    cells = answers.get_by_role("row").last.get_by_role("cell")
+    expect(cells).to_have_text(["2", "1", "1", "0", "0", "0", "0", re.compile(r"\d+"), "50 %", "50 %"])
+    assert analyst.said == []

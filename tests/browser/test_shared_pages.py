@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Route, expect
 
-from tests.support.browsers.visitor_browser import NewVisitor, Sites, Visitor
+from tests.support.browsers.visitor_browser import NewVisitor, Sites, Visitor, serve
+from tests.support.sites.shared_site import site
 from tests.support.waiting import wait_until
-from tests.whole.test_behind_a_proxy import served
-from tests.whole.test_shared_caches import answers
 
-pytestmark = [pytest.mark.browser, pytest.mark.server]
+pytestmark = pytest.mark.browser
 
 STATE = "**/privacy-choices/state*"
 ALLOW_MAPS = """
@@ -34,19 +32,10 @@ requestAnimationFrame(function look() {
 
 
 @pytest.fixture(scope="module")
-def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
+def sites() -> Iterator[Sites]:
     """The site of `shared_site`."""
-    with served("shared_site:site") as port:
-        address = f"http://127.0.0.1:{port}"
-        wait_until(lambda: answers(f"{address}/made"), 60)
-        yield Sites(address, "", tmp_path_factory.mktemp("shared") / Path("access.jsonl"))
-
-
-def hold_state(visitor: Visitor) -> list[Route]:
-    """Keep the server's word back; return the requests for it."""
-    held: list[Route] = []
-    visitor.page.route(STATE, lambda route: held.append(route))
-    return held
+    with serve(site()) as sites:
+        yield sites
 
 
 def wait_for_request(visitor: Visitor, held: list[Route]) -> None:
@@ -74,14 +63,14 @@ def asked_server(visitor: Visitor, path: str) -> list[str]:
 def test_question_is_there_before_the_server_has_said_anything(new_visitor: NewVisitor) -> None:
     visitor = new_visitor()
     visitor.page.add_init_script(WATCH_DISPLAY)
-    held = hold_state(visitor)
+    held = visitor.hold(STATE)
     visitor.go("/pages/one")
     expect(visitor.banner).to_be_visible()
     assert visitor.page.evaluate("displays[0]") == "block"
     expect(visitor.page.locator("#map")).to_have_count(0)
     wait_for_request(visitor, held)
     release(visitor, held)
-    visitor.page.wait_for_function("'consent' in window")
+    visitor.ready()
     visitor.choice("accept_all").click()
     expect(visitor.page.locator("#map")).to_be_visible()
     expect(visitor.banner).to_have_count(0)
@@ -91,7 +80,7 @@ def test_question_is_there_before_the_server_has_said_anything(new_visitor: NewV
 def test_who_has_answered_is_not_asked_and_asks_nobody(new_visitor: NewVisitor, granted: bool) -> None:
     visitor = new_visitor()
     visitor.go("/pages/one")
-    visitor.page.wait_for_function("'consent' in window")
+    visitor.ready()
     visitor.choice("accept_all" if granted else "refuse_all").click()
     expect(visitor.banner).to_have_count(0)
     assert asked_server(visitor, "/pages/two") == []
@@ -102,7 +91,7 @@ def test_who_has_answered_is_not_asked_and_asks_nobody(new_visitor: NewVisitor, 
 def test_answer_without_its_cookie_is_found_and_the_cookie_comes_back(new_visitor: NewVisitor) -> None:
     visitor = new_visitor()
     visitor.go("/pages/one")
-    visitor.page.wait_for_function("'consent' in window")
+    visitor.ready()
     visitor.choice("accept_all").click()
     expect(visitor.page.locator("#map")).to_be_visible()
     visitor.context.clear_cookies(name="consent-state")
@@ -115,7 +104,7 @@ def test_answer_without_its_cookie_is_found_and_the_cookie_comes_back(new_visito
 def test_signal_of_the_browser_sends_the_script_to_the_server_first(new_visitor: NewVisitor) -> None:
     visitor = new_visitor()
     visitor.page.add_init_script("Object.defineProperty(navigator, 'globalPrivacyControl', { value: true })")
-    held = hold_state(visitor)
+    held = visitor.hold(STATE)
     visitor.go("/pages/one")
     wait_for_request(visitor, held)
     assert "gpc=1" in held[0].request.url
@@ -132,7 +121,7 @@ def test_only_what_is_left_is_asked(new_visitor: NewVisitor) -> None:
     visitor = new_visitor()
     visitor.page.add_init_script(WATCH_DISPLAY)
     visitor.go("/pages/one")
-    visitor.page.wait_for_function("'consent' in window")
+    visitor.ready()
     visitor.page.evaluate(ALLOW_MAPS)
     visitor.go("/pages/two")
     expect(visitor.page.locator("#map")).to_be_visible()

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.support.browsers.visitor_browser import ROOT, NewVisitor, Sites, Visitor
-from tests.support.servers.child_site import LOOPBACK, started
+from tests.support.browsers.visitor_browser import NewVisitor, Sites, Visitor, serve
+from tests.support.sites.vendor_site import stored
 
-pytestmark = [pytest.mark.browser, pytest.mark.server]
+pytestmark = pytest.mark.browser
 
 STORE = """() => {
     localStorage.theme = "dark";
@@ -25,10 +25,9 @@ OTHERS = ["cart", "my theme"]
 
 
 @pytest.fixture(scope="module")
-def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
-    folder = tmp_path_factory.mktemp("storage")
-    with started("tests.support.sites.vendor_site:stored", ROOT, folder / "site.log", (LOOPBACK, 0), {}) as site:
-        yield Sites(site.address, "", folder / "access.jsonl")
+def sites() -> Iterator[Sites]:
+    with serve(stored) as sites:
+        yield sites
 
 
 @pytest.fixture

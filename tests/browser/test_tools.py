@@ -83,7 +83,6 @@ def filtered(lists: Sequence[Sequence[str]], page: Any, requests: Sequence[dict[
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
     )
     answers: list[dict[str, Any]] = json.loads(done.stdout)
     return answers

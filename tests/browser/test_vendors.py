@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.support.browsers.visitor_browser import ROOT, NewVisitor, Sites, Visitor
-from tests.support.servers.child_site import LOOPBACK, started
+from tests.support.browsers.visitor_browser import NewVisitor, Sites, Visitor, serve
+from tests.support.sites.vendor_site import app, shared
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.browser, pytest.mark.server]
+pytestmark = pytest.mark.browser
 
 QUEUES = """() => JSON.stringify({
     google: dataLayer.map((call) => [...call]),
@@ -93,10 +92,9 @@ WITHDRAWAL: dict[str, list[Any]] = {
 
 
 @pytest.fixture(scope="module")
-def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
-    folder = tmp_path_factory.mktemp("vendors")
-    with started("tests.support.sites.vendor_site:app", ROOT, folder / "site.log", (LOOPBACK, 0), {}) as site:
-        yield Sites(site.address, "", folder / "access.jsonl")
+def sites() -> Iterator[Sites]:
+    with serve(app) as sites:
+        yield sites
 
 
 @pytest.fixture
@@ -169,9 +167,9 @@ def test_tag_that_waits_runs_after_the_vendors_are_told_of_an_answer_in_another_
 
 
 def test_page_that_is_the_same_for_everybody_denies_and_then_tells_what_is_granted(
-    new_visitor: NewVisitor, tmp_path: Path
+    new_visitor: NewVisitor,
 ) -> None:
-    with started("tests.support.sites.vendor_site:shared", ROOT, tmp_path / "site.log", (LOOPBACK, 0), {}) as site:
+    with serve(shared) as site:
         visitor = new_visitor()
         visitor.page.goto(site.address)
         visitor.accept()

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from typing import Any
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, BrowserType, expect
+from playwright.sync_api import Browser, BrowserContext, expect
 
 from tests.support.browsers.firefox import Firefox
 from tests.support.browsers.recipients import Recipient, listening
-from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS, PREFIX, ROOT, until
-from tests.support.servers.child_site import LOOPBACK, Site, started
+from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS, PREFIX, ROOT, Sites, serve, until
 from tests.support.sites.ways_out import NAVIGATIONS
-from tests.support.sites.ways_site import NAMES, PAGES
+from tests.support.sites.ways_site import NAMES, PAGES, ways_site
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.browser
@@ -52,67 +50,33 @@ def third() -> Iterator[Recipient]:
         yield third
 
 
-@contextmanager
-def serving(
-    folder: Path, to: Mapping[str, Sequence[str]], csp: str | None = "enforce", policy: str = ""
-) -> Iterator[Site]:
-    """Serve the site whose pages try to reach these origins, each with the directives that it is declared for."""
-    environ = {"WAYS_TO": json.dumps(to), "WAYS_CSP": json.dumps(csp), "WAYS_POLICY": policy}
-    with started("tests.support.sites.ways_site:app", ROOT, folder / "log", (LOOPBACK, 0), environ) as site:
-        yield site
-
-
 @pytest.fixture(scope="module")
-def site(third: Recipient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(third: Recipient) -> Iterator[Sites]:
     """The site, with a policy."""
-    with serving(tmp_path_factory.mktemp("ways"), {third.origin: EVERY}) as site:
+    with serve(ways_site({third.origin: EVERY}, "enforce")) as site:
         yield site
 
 
 @pytest.fixture
-def open_site(third: Recipient, tmp_path: Path) -> Iterator[Site]:
+def open_site(third: Recipient) -> Iterator[Sites]:
     """The site, without a policy."""
-    with serving(tmp_path, {third.origin: EVERY}, None) as site:
+    with serve(ways_site({third.origin: EVERY}, None)) as site:
         yield site
 
 
-class Profiles:
-    """Opens Chromium as people use it: in private windows, as in other tests, it opens fewer connections by itself.
-
-    Args:
-        chromium: Playwright's way to start it.
-        folder: the folder for the profiles.
-    """
-
-    def __init__(self, chromium: BrowserType, folder: Path) -> None:
-        self._chromium, self._folder, self._opened = chromium, folder, list[BrowserContext]()
-
-    def new(self) -> BrowserContext:
-        """Return a new profile."""
-        folder = self._folder / str(len(self._opened))
-        switches = ["--disable-background-networking"]
-        options = {**CHROMIUM_OPTIONS, "ignore_default_args": switches}
-        self._opened.append(self._chromium.launch_persistent_context(folder, **options))
-        return self._opened[-1]
-
-    def close(self) -> None:
-        """Close all."""
-        for context in self._opened:
-            context.close()
+@pytest.fixture(scope="module")
+def new_profile(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], BrowserContext]]:
+    """Opens Chromium as people use it: in private windows, as in other tests, it opens fewer connections by itself."""
+    options: dict[str, Any] = {**CHROMIUM_OPTIONS, "ignore_default_args": ["--disable-background-networking"]}
+    start = browser.browser_type.launch_persistent_context
+    with ExitStack() as opened:
+        yield lambda: opened.enter_context(start(tmp_path_factory.mktemp("profile"), **options))
 
 
 @pytest.fixture(scope="module")
-def profiles(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Profiles]:
-    """Opens profiles."""
-    profiles = Profiles(browser.browser_type, tmp_path_factory.mktemp("profiles"))
-    yield profiles
-    profiles.close()
-
-
-@pytest.fixture(scope="module")
-def shared_context(profiles: Profiles) -> BrowserContext:
+def shared_context(new_profile: Callable[[], BrowserContext]) -> BrowserContext:
     """A profile that several tests share."""
-    return profiles.new()
+    return new_profile()
 
 
 @pytest.fixture(autouse=True)
@@ -123,14 +87,14 @@ def _forgetful(third: Recipient) -> None:
     third.connections = 0
 
 
-def answer(context: BrowserContext, site: Site, purposes: Sequence[str]) -> None:
+def answer(context: BrowserContext, site: Sites, purposes: Sequence[str]) -> None:
     """Answer the question, granting these purposes."""
     body = {"choice": "save", "purposes": dict.fromkeys(purposes, True)}
     reply = context.request.post(site.address + PREFIX, data=body, headers={"sec-fetch-site": "same-origin"})
     assert reply.ok
 
 
-def open_pages(context: BrowserContext, site: Site, third: Recipient, numbers: Sequence[int]) -> None:
+def open_pages(context: BrowserContext, site: Sites, third: Recipient, numbers: Sequence[int]) -> None:
     """Open pages side by side, and wait until each has tried its ways to a third party."""
     pages = [context.new_page() for _ in numbers]
     for page, number in zip(pages, numbers, strict=True):
@@ -147,7 +111,7 @@ def tried(third: Recipient) -> set[str]:
 
 @pytest.mark.full_matrix
 def test_each_way_leads_out_where_there_is_no_policy(
-    shared_context: BrowserContext, open_site: Site, third: Recipient
+    shared_context: BrowserContext, open_site: Sites, third: Recipient
 ) -> None:
     open_pages(shared_context, open_site, third, range(len(PAGES)))
     assert eventually(lambda: tried(third) >= set(NAMES)), set(NAMES) - tried(third)
@@ -164,9 +128,9 @@ def test_each_way_leads_out_where_there_is_no_policy(
     ],
 )
 def test_no_way_leads_out_of_a_page_under_our_policy(
-    profiles: Profiles, site: Site, third: Recipient, state: str
+    new_profile: Callable[[], BrowserContext], site: Sites, third: Recipient, state: str
 ) -> None:
-    context = profiles.new()
+    context = new_profile()
     for purposes in STATES[state]:
         answer(context, site, purposes)
     numbers = range(len(PAGES))
@@ -180,13 +144,15 @@ def test_no_way_leads_out_of_a_page_under_our_policy(
 @pytest.mark.each_value(at_most=1)
 @pytest.mark.parametrize("policy", ["", OPEN], ids=["app without a policy", "app with a policy"])
 def test_granted_page_reaches_what_is_declared_as_it_is_declared(
-    browser: Browser, third: Recipient, tmp_path: Path, policy: str
+    browser: Browser, third: Recipient, policy: str
 ) -> None:
     pictures, unknown = Recipient(), Recipient()
     with (
         listening(pictures),
         listening(unknown),
-        serving(tmp_path, {third.origin: EVERY, pictures.origin: ["img"], unknown.origin: []}, policy=policy) as site,
+        serve(
+            ways_site({third.origin: EVERY, pictures.origin: ["img"], unknown.origin: []}, "enforce", policy)
+        ) as site,
         browser.new_context() as context,
     ):
         answer(context, site, ["media"])
@@ -200,7 +166,7 @@ def test_granted_page_reaches_what_is_declared_as_it_is_declared(
 @pytest.mark.full_matrix
 @pytest.mark.parametrize(("way", "example"), EXAMPLES)
 def test_each_example_of_what_no_policy_stops_leads_out(
-    shared_context: BrowserContext, site: Site, third: Recipient, way: str, example: str
+    shared_context: BrowserContext, site: Sites, third: Recipient, way: str, example: str
 ) -> None:
     shared_context.clear_cookies()
     page, host = shared_context.new_page(), f"localhost:{third.port}"
@@ -228,7 +194,9 @@ def test_documentation_has_an_example_of_each_way_but_of_extensions() -> None:
 
 
 @pytest.mark.full_matrix
-def test_no_way_leads_out_of_a_page_under_our_policy_in_firefox(site: Site, third: Recipient, firefox: Firefox) -> None:
+def test_no_way_leads_out_of_a_page_under_our_policy_in_firefox(
+    site: Sites, third: Recipient, firefox: Firefox
+) -> None:
     for number in MIXED:
         firefox.go(f"{site.address}/page/{number}?to={third.origin}")
         firefox.wait_for("document.title === 'done'")

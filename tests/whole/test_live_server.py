@@ -137,6 +137,16 @@ def test_event_stream_arrives_event_by_event(running: Server) -> None:
         assert b"".join(chunks) == b"data: second\n\n"
 
 
+def test_form_answer_redirects_back_and_ends_the_question(running: Server) -> None:
+    with running.visitor() as visitor:
+        page = visitor.get("/", headers={"accept": "text/html"})
+        assert 'value="refuse_all"' in page.text
+        assert int(page.headers["content-length"]) == len(page.content)
+        reply = visitor.post(PREFIX, data={"choice": "refuse_all", "next": "/pages/x"})
+        assert (reply.status_code, reply.headers["location"]) == (303, "/pages/x")
+        assert 'value="refuse_all"' not in visitor.get("/", headers={"accept": "text/html"}).text
+
+
 def test_malformed_requests_cause_no_traceback(running: Server) -> None:
     """The end of the fixture finds none."""
     with running.visitor() as visitor:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from cookie_consent import ConsentMiddleware
 from cookie_consent.decision.own_cookies import HTTPS, Place
+from cookie_consent.decision.visit import find_place
 from cookie_consent.sinks.memory import MemorySink
 from tests.support.asgi import (
     NOW,
@@ -311,6 +312,30 @@ def test_signals_over_each_of_two_answers_are_read() -> None:
         records[0].decided_at: {"gpc"},
         records[1].decided_at: {"dnt"},
     }
+
+
+@pytest.mark.parametrize(
+    ("host", "name", "domains"),
+    [
+        (WWW, "__Secure-visitor", ["; Domain=site.example"]),
+        (WWW, "__Host-visitor", [""]),
+        (WWW, "visitor", ["; Domain=site.example", ""]),
+        (OTHER, "__Secure-visitor", []),
+        (OTHER, "__Host-visitor", [""]),
+        (OTHER, "visitor", [""]),
+    ],
+)
+def test_own_cookies_are_deleted_where_they_were_set(host: str, name: str, domains: list[str]) -> None:
+    secure = "; Secure" if name.startswith("__") else ""
+    gone = "=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Path=/"
+    fields = site()._site.gate.expire_cookies([name.encode()], host, secure=bool(secure))
+    assert [value.decode() for _, value in fields] == [f"{name}{gone}{domain}{secure}" for domain in domains]
+
+
+def test_request_without_host_is_host_only() -> None:
+    own = site()._site.own_cookies
+    assert find_place(own, {"scheme": "https", "headers": [(b"accept", b"*/*")]}) == HTTPS
+    assert find_place(own, {"headers": [(b"host", b"x" * 70_000)]}) == Place(secure=False)
 
 
 def test_answer_on_unlisted_host_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:

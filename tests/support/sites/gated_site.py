@@ -1,7 +1,6 @@
 """A site whose pages hold scripts, frames and pictures, in the markup of several consent tools.
 
-What they load comes from /third/KEY/NAME on another host name. The server notes each request for it, and lists those of
-a key at /asked/KEY.
+What they load comes from /third/KEY/NAME on another host name.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import tomllib
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from cookie_consent import ConsentMiddleware
@@ -199,7 +198,6 @@ FILES = {
     "webm": "video/webm",
     "ogg": "audio/ogg",
 }
-asked: dict[str, list[str]] = {}
 
 
 async def page(request: Request) -> Response:
@@ -233,9 +231,8 @@ async def page(request: Request) -> Response:
 
 
 async def third(request: Request) -> Response:
-    """Return a file of the third party, and note that it was asked for. A script notes its name in the page."""
-    key, name = request.path_params["key"], request.path_params["name"]
-    asked.setdefault(key, []).append(name)
+    """Return a file of the third party. A script notes its name in the page."""
+    name = request.path_params["name"]
     if "slow" in name:
         await asyncio.sleep(0.2)
     kind = FILES[name.rpartition(".")[2]]
@@ -244,15 +241,9 @@ async def third(request: Request) -> Response:
     return Response(content, 404 if "missing" in name else 200, media_type=kind, headers=headers)
 
 
-async def list_asked(request: Request) -> Response:
-    """List what was asked for with a key."""
-    return JSONResponse(asked.get(request.path_params["key"], []))
-
-
 app = Starlette(
     routes=[
         Route("/third/{key}/{name}", third),
-        Route("/asked/{key}", list_asked),
         Route("/{name}", page),
     ],
 )

@@ -45,7 +45,6 @@ matomo = "analytics"
 posthog = "analytics"
 segment = { Advertising = "ads", Analytics = "analytics" }
 """  # noqa: E501 (TOML has no line breaks in inline tables)
-STRICT = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; form-action 'self'"
 PAGE = (
     '<!doctype html><html lang="en"><head><meta charset="utf-8">{first}<title>Vendor Site</title>'
     '<script type="module" src="/privacy-choices/choices.js"></script></head><body><main><h1>A page</h1></main>'
@@ -75,42 +74,24 @@ addEventListener("fetch", (event) => {
 """A service worker."""
 
 
-async def start(request: Request) -> HTMLResponse:
-    """Show a page."""
-    return HTMLResponse(PAGE.format(first=FIRST))
+PAGES = {
+    "/": PAGE.format(first=FIRST),
+    "/other": PAGE.format(first=FIRST),
+    "/plain": "<!doctype html><title>Plain</title><h1>Plain</h1>",
+    "/waiting": f"<!doctype html><title>Waiting</title>{WAITING}",
+}
 
 
-async def plain(request: Request) -> HTMLResponse:
-    """Show a page without scripts of its own."""
-    return HTMLResponse("<!doctype html><title>Plain</title><h1>Plain</h1>")
-
-
-async def waiting(request: Request) -> HTMLResponse:
-    """Show a page with a tag that waits, and without `choices.js`."""
-    return HTMLResponse(f"<!doctype html><title>Waiting</title>{WAITING}")
-
-
-async def worker(request: Request) -> Response:
-    """Return a service worker that keeps the plain page as it first was."""
-    return Response(WORKER, media_type="text/javascript")
-
-
-async def strict(request: Request) -> HTMLResponse:
-    """Show a page under a policy that allows no inline script."""
-    return HTMLResponse(PAGE.format(first=""), headers={"content-security-policy": STRICT})
+async def page(request: Request) -> Response:
+    """Show a page, or the service worker that keeps the plain page as it first was."""
+    if request.url.path == "/worker.js":
+        return Response(WORKER, media_type="text/javascript")
+    return HTMLResponse(PAGES[request.url.path])
 
 
 def site(policy: str, **options: Any) -> Starlette:
     """Return the site with a policy and options of the middleware."""
-    routes = {
-        "/": start,
-        "/other": start,
-        "/plain": plain,
-        "/waiting": waiting,
-        "/worker.js": worker,
-        "/strict": strict,
-    }
-    made = Starlette(routes=[Route(path, endpoint) for path, endpoint in routes.items()])
+    made = Starlette(routes=[Route(path, page) for path in (*PAGES, "/worker.js")])
     made.add_middleware(ConsentMiddleware, policy=policy_of(tomllib.loads(policy)), secret_keys=KEY, **options)
     return made
 

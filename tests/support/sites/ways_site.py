@@ -1,14 +1,9 @@
-"""A site whose pages try the ways of `ways_out` to third parties.
-
-WAYS_TO has their origins in JSON, with the directives that each is declared for, or null; they serve the purpose
-"media". WAYS_CSP is the option `csp` of its middleware, in JSON, and WAYS_POLICY the policy that the app itself sends.
-"""
+"""A site whose pages try the ways of `ways_out` to third parties."""
 
 from __future__ import annotations
 
-import json
-import os
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from starlette.applications import Starlette
@@ -21,8 +16,6 @@ from cookie_consent import ConsentMiddleware, Policy
 from tests.support.policies import KEY, policy_of
 from tests.support.sites.ways_out import CODE, HELPERS, MARKUP, NAVIGATIONS
 
-ORIGINS: dict[str, list[str] | None] = json.loads(os.environ.get("WAYS_TO", "{}"))
-APP_POLICY = os.environ.get("WAYS_POLICY", "")
 NAMES = [*MARKUP, *CODE]
 _NAVIGATIONS = [name for name in NAMES if name in NAVIGATIONS]
 _OTHERS = [name for name in NAMES if name not in NAVIGATIONS]
@@ -46,7 +39,7 @@ def address_of(name: str, origin: str) -> str:
     return f"{origin}/{NAMES.index(name)}"
 
 
-def _policy() -> Policy:
+def _policy(origins: Mapping[str, Sequence[str]]) -> Policy:
     texts = {"en": "a"}
     purpose = {"title": texts, "description": texts, "retention": "30 days"}
     return policy_of(
@@ -68,7 +61,7 @@ def _policy() -> Policy:
                     "directives": directives,
                     "receives": texts,
                 }
-                for number, (origin, directives) in enumerate(ORIGINS.items())
+                for number, (origin, directives) in enumerate(origins.items())
                 if directives
             ],
         }
@@ -142,15 +135,21 @@ routes: list[Any] = [
 site = Starlette(routes=routes)
 
 
-async def _with_policy(scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve the site, with a policy of its own on each response."""
+def ways_site(origins: Mapping[str, Sequence[str]], csp: Any, own_policy: str = "") -> ConsentMiddleware:
+    """Return the site.
 
-    async def send_with_policy(message: Message) -> None:
-        if message["type"] == "http.response.start" and APP_POLICY:
-            message["headers"].append((b"content-security-policy", APP_POLICY.encode()))
-        await send(message)
+    Args:
+        origins: third parties of the purpose "media", with the directives that each is declared for.
+        csp: the option of the middleware.
+        own_policy: the policy that the app itself sends with each response.
+    """
 
-    await site(scope, receive, send_with_policy)
+    async def with_policy(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_policy(message: Message) -> None:
+            if message["type"] == "http.response.start" and own_policy:
+                message["headers"].append((b"content-security-policy", own_policy.encode()))
+            await send(message)
 
+        await site(scope, receive, send_with_policy)
 
-app = ConsentMiddleware(_with_policy, _policy(), KEY, csp=json.loads(os.environ.get("WAYS_CSP", "null")))
+    return ConsentMiddleware(with_policy, _policy(origins), KEY, csp=csp)
