@@ -227,15 +227,17 @@ def test_erasing_from_unusable_store_raises_cannot_erase_error(
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("is_down", [True, False], ids=["down", "slow"])
-def test_erasing_while_records_wait_in_memory_raises_cannot_erase_error(store: MemoryStore, is_down: bool) -> None:
+def test_erasing_while_records_wait_in_memory_raises_cannot_erase_error(
+    store: MemoryStore, is_down: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store.is_down = is_down
-    store.go_on.clear()
-    if is_down:
-        store.go_on.set()
+    if not is_down:
+        store.go_on.clear()
     sink = sink_to(store)
     sink.write(line(1))
     with pytest.raises(CannotEraseError, match=f"Records may still wait for {PLACE}"):
         sink.erase("one")
+    monkeypatch.undo()
     store.is_down = False
     store.go_on.set()
     assert eventually(lambda: numbers(store) == [1])

@@ -104,8 +104,8 @@ def test_close_writes_everything_and_sink_stays_usable(sink: Sink) -> None:
     assert numbers(sink.read("one")) == [1, 2]
 
 
-# The other sinks keep duplicate lines. Reports count each uid once: see tests/report/test_report.py.
-@pytest.mark.parametrize("kind", ["postgresql", "clickhouse", "third-party"])
+# Files keep duplicate lines, and reports count each uid once; databases are tested in test_databases.
+@pytest.mark.parametrize("kind", ["third-party"])
 def test_record_written_twice_is_read_once(sink: Sink) -> None:
     for number in (1, 2, 1, 1):
         sink.write(line(number))
@@ -135,7 +135,7 @@ def test_empty_sink_has_nothing_to_read_erase_or_purge(sink: Sink) -> None:
     assert sink.stats().get("written", 0) == 0
 
 
-@pytest.mark.parametrize("kind", ["memory", "jsonl", "postgresql", "clickhouse"])
+@pytest.mark.parametrize("kind", ["memory", "jsonl"])
 def test_purge_removes_only_old_records(sink: Sink) -> None:
     for number, days in enumerate((40, 35, 3, 0)):
         sink.write(line(number, days=days))

@@ -123,9 +123,13 @@ def test_withdrawal_that_is_listed_already_is_not_listed_again(listed: ErasedVis
 def test_damaged_line_of_the_list_keeps_nobody_else_from_being_erased_again(
     path: Path, listed: ErasedVisitors, capsys: Capture
 ) -> None:
-    listed.path.write_bytes(b"\xff\xfe\n" + f"2026-11-25 {hash_of('one')}\n".encode())
+    listed.path.write_bytes(b"\xff\xfe\n" + f"{TODAY - timedelta(days=1):%Y-%m-%d} {hash_of('one')}\n".encode())
     assert erase(path, "--again") == 0
     assert capsys.readouterr().out == "Erased again: 1 access record of 1 visitor.\n"
+    write(path, "one")
+    assert len([*JsonLinesSink(path).read("one")]) == 1, "a later record, which the writer compares with the list"
+    JsonLinesSink(path).purge(NOW, timedelta(days=30))
+    assert hash_of("one") in listed.hashes()
 
 
 def test_damaged_file_is_named_while_the_rest_is_erased_again(path: Path, capsys: Capture) -> None:

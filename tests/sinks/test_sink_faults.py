@@ -29,7 +29,7 @@ pytestmark = pytest.mark.server
 
 OUTAGE = 2.0
 """How long a store is away (seconds); longer than its sink waits before it spills."""
-BUSY = 3
+BUSY = 5
 """How many times as long a busy machine may take."""
 
 
