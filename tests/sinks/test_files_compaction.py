@@ -27,8 +27,8 @@ from cookie_consent.sinks import CannotEraseError, JsonLinesSink
 from cookie_consent.sinks.columns import COLUMNS, COUNT_COLUMNS
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, counts_path, path_of, retry_if_moved, sources
 from cookie_consent.sinks.files.locked_files import temporary_path
-from cookie_consent.sinks.files.parquet import Compacted, compact
-from cookie_consent.sinks.files.tables import tables_folder
+from cookie_consent.sinks.files.parquet import Compacted, compact, engine
+from cookie_consent.sinks.files.tables import RECORDS, closed_days, read_origins, table_path, tables_folder
 from cookie_consent.sinks.optional import NotInstalledError
 from tests.sinks.test_files_rotation import DAY, close_as
 from tests.support.sink_lines import TODAY, count_line, line, record
@@ -346,6 +346,29 @@ def test_purge_raises_error_for_undeletable_file(path: Path, sink: JsonLinesSink
     path_of(path, DAY, 1, FileFormat.GZIP).mkdir()
     with pytest.raises(OSError, match=r"0001\.jsonl\.gz"):
         sink.purge(NOON + 10 * 86400, timedelta(days=1))
+
+
+def test_erasing_writes_tables_again_without_the_visitor_and_removes_those_that_do_not_fit(
+    path: Path, sink: JsonLinesSink
+) -> None:
+    next_day = DAY + timedelta(days=1)
+    close_as(path, FileFormat.PLAIN, line(1, "one"), line(2, "two"))
+    close_as(path, FileFormat.PLAIN, line(3, "two"), day=next_day)
+    report(path, since=DAY, until=next_day)
+    first, second = (table_path(path, RECORDS, day) for day in (DAY, next_day))
+    untouched = second.stat()
+    assert sink.erase("one") == 1
+    assert rows("SELECT visitor = hash('two') FROM FILES", first) == [(True,)]
+    assert second.stat() == untouched
+    with engine() as connection:
+        origins = read_origins(connection, path, RECORDS)
+        assert {day: origin["files"] for day, origin in origins.items()} == closed_days(path)
+        os.utime(path_of(path, next_day, 1, FileFormat.PLAIN), (NOON, NOON))
+        first.write_bytes(b"PAR1")
+        assert [*read_origins(connection, path, RECORDS)] == [next_day], "a damaged table is removed"
+    assert not first.exists()
+    assert sink.erase("nobody") == 0
+    assert not second.exists(), "its file has changed since"
 
 
 def test_erasing_without_duckdb_removes_the_tables(

@@ -198,14 +198,15 @@ def test_event_without_access_log_is_not_found() -> None:
 def test_event_with_all_fields_is_read() -> None:
     fields: dict[str, Any] = {
         "name": "a_1.b:c-d",
-        "path": "/",
-        "query": "a=b",
+        "path": "/" + "a" * 1023,
+        "query": "q" * 1024,
         "properties": {"text": "x" * 200, "k" * 40: -1.5, "no": False, "most": 2**53 - 1},
-        "duration_ms": 0,
+        "duration_ms": 7 * 86_400_000,
         "purpose": "media",
     }
     assert read_event(fields) == Event(**fields)
-    assert read_event({"name": "x", "path": "/"}) == Event(name="x", path="/")
+    assert read_event({"name": "x" * 64, "path": "/"}) == Event(name="x" * 64, path="/")
+    assert read_event({"name": "x", "path": "/%41", "duration_ms": 0}) == Event(name="x", path="/A", duration_ms=0)
 
 
 WRONG: dict[str, list[Any]] = {
@@ -218,7 +219,7 @@ WRONG: dict[str, list[Any]] = {
         *({"a": 2**53}, {"a": -(2**53)}, {"a": 10**400}),
         *({"": 1}, {"k" * 41: 1}, {"\0": 1}, {"\udfff": 1}),
     ],
-    "duration_ms": [-1, "1", True, 10**9, None],
+    "duration_ms": [-1, "1", True, 7 * 86_400_000 + 1, None],
     "purpose": [1, None, [], "x" * 201],
 }
 
