@@ -370,17 +370,6 @@ def test_ledger_keeps_record_before_response_starts() -> None:
     assert (kept["event"], kept["granted"]) == ("granted", ["analytics", "media"])
 
 
-def test_all_answers_of_one_visitor_share_a_consent_id() -> None:
-    ledger = MemoryLedger()
-    visitor = Visitor(install(ledger=ledger))
-    for answer in (visitor.accept, visitor.refuse, visitor.accept):
-        answer()
-    assert [kept["status"] for kept in ledger.kept] == ["granted", "refused", "granted"]
-    assert len({kept["consent_id"] for kept in ledger.kept}) == 1
-    Visitor(visitor.app).refuse()
-    assert len({kept["consent_id"] for kept in ledger.kept}) == 2
-
-
 def test_no_consent_id_is_made_without_ledger() -> None:
     visitor = Visitor(install())
     visitor.accept()

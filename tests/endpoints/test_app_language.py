@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from starlette.requests import HTTPConnection
-from starlette.types import Receive, Scope, Send
 
 from cookie_consent.http.options import BY_PATH, AppLanguage, read_language
 from tests.support.asgi import PAGE, PHONE, Reply, Visitor, call, install, page_app, policy, reply_app, scope
@@ -83,23 +82,3 @@ def test_language_function_that_returns_no_text_is_ignored(returned: Any) -> Non
     reply = visitor_with(lambda request: returned).get()
     assert reply.status == 200
     assert asks_in(reply, "en")
-
-
-def test_language_function_is_called_once_per_page_and_never_for_data() -> None:
-    called: list[str] = []
-
-    def counted(request: HTTPConnection) -> str | None:
-        called.append(request.url.path)
-        return "ja" if request.url.path == "/ja" else None
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        assert scope["state"]["consent"].language == scope["state"]["consent"].language
-        await page_app()(scope, receive, send)
-
-    for site, path in ((page_app(), "/ja"), (page_app(), "/x"), (app, "/ja"), (app, "/x")):
-        called.clear()
-        call(install(site, language=counted, settings_link=True), path=path, headers=HTML)
-        assert called == [path]
-    called.clear()
-    call(install(reply_app(), language=counted), path="/data", headers=HTML)
-    assert called == []

@@ -89,27 +89,6 @@ def test_foreign_origin_is_cross_site(origins: list[str]) -> None:
     assert is_cross_site([], foreign, "https", HOST)
 
 
-@pytest.mark.parametrize(
-    "path",
-    ["/", "/there", "/a/b?c=d&e=//evil.example", "/a#b", "/地図?q=東京", "/%2f%2fevil.example", "/" + "x" * 2047],
-)
-def test_next_accepts_path_on_this_site(path: str) -> None:
-    assert safe_next(path) == path
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        *("", "there", "?x", "#x", "https://evil.example/", "//evil.example", "///evil.example", "/\\evil.example"),
-        *("\\\\evil.example", "/\t/evil.example", "/\n/evil.example", "\t//evil.example", " //evil.example"),
-        *("/ /evil.example", "/a b", "javascript:alert(1)", "/\r\nset-cookie: x=1", "/\0", "/\x7f", "/\u2028"),
-        *("/a\\b", "http:/evil.example", "/\ud800", "/" + "x" * 2048),
-    ],
-)
-def test_next_rejects_everything_but_local_path(path: str) -> None:
-    assert safe_next(path) == ""
-
-
 def as_browsers_read(path: str) -> str:
     """Prepare a URL as the parser of the URL standard does: strip it, drop tabs and line ends, turn backslashes."""
     trimmed = path.strip("".join(map(chr, range(0x21))))
@@ -142,9 +121,3 @@ def test_accepted_next_stays_on_site_in_every_parser(path: str) -> None:
     assert read == path
     assert read.startswith("/")
     assert not read.startswith("//")
-
-
-@given(st.text(alphabet="abc/?=&%.-_~", max_size=20))
-def test_next_accepts_every_plain_path(rest: str) -> None:
-    path = "/a" + rest
-    assert safe_next(path) == path

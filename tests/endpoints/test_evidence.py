@@ -301,15 +301,3 @@ def test_text_is_kept_only_for_known_surfaces(sent: dict[str, str], surface: str
     assert (run(explain(ledger, record)) is None) == (surface is None)
     assert surface is None or surface in SURFACES
     assert record["feature"] == ("map" if sent.get("feature") == "map" else None)
-
-
-def test_visitors_who_saw_same_page_share_one_kept_text() -> None:
-    clock, ledger = Clock(), MemoryLedger()
-    app = install(site(), ledger=ledger, clock=clock)
-    for _ in range(3):
-        visitor = Visitor(app, HTML)
-        visitor.accept()
-        clock.forward(days=1)
-        visitor.send_form(form_of(visitor.get(PREFIX).text, "settings").pressed("refuse_all"))
-        clock.forward(days=1)
-    assert len([name for kind, name, _ in ledger.cited() if kind == "texts"]) == 1

@@ -43,24 +43,29 @@ def moved(visitor: Visitor, country: str) -> Visitor:
     return other
 
 
-def test_visitor_is_asked_where_the_law_is_one_of_opting_in() -> None:
-    visitor = visitor_in("DE", site())
-    assert "pchoice-question" in visitor.get().text
-    state = visitor.state()
-    assert (state["law"], state["should_ask"], state["status"]) == ("eu", True, "unknown")
-    assert state["purposes"] == {"necessary": True, "analytics": False, "media": False}
-
-
-def test_purposes_run_until_refused_where_the_law_is_one_of_opting_out() -> None:
-    visitor = visitor_in("US", site())
+@pytest.mark.parametrize(
+    ("country", "lines", "law", "runs"),
+    [
+        ("DE", LAWS, "eu", False),
+        ("US", LAWS, "us-optout", True),
+        # A law of opting in needs no country, and asks where no law is known.
+        ("US", 'laws = ["eu"]\n', "eu", False),
+        ("", 'laws = ["jp"]\n', "jp", False),
+        ("BR", 'laws = ["us-optout"]\n', None, False),
+    ],
+)
+def test_law_of_the_place_says_whether_visitors_are_asked_or_purposes_run_until_refused(
+    country: str, lines: str, law: str | None, runs: bool
+) -> None:
+    visitor = visitor_in(country, site(lines=lines))
     html = visitor.get().text
-    assert "pchoice-question" not in html
+    assert ("pchoice-question" in html) is not runs
     assert ">Privacy settings</a>" in html
     state = visitor.state()
-    assert (state["law"], state["should_ask"], state["status"]) == ("us-optout", False, "unknown")
-    assert state["purposes"] == {"necessary": True, "analytics": True, "media": True}
+    assert (state.get("law"), state["should_ask"], state["status"]) == (law, not runs, "unknown")
+    assert state["purposes"] == {"necessary": True, "analytics": runs, "media": runs}
     visitor.refuse()
-    assert visitor.state()["purposes"] == {"necessary": True, "analytics": False, "media": False}
+    assert not any(visitor.state()["purposes"][purpose] for purpose in ("analytics", "media"))
     assert "Privacy settings: refused" in visitor.get().text
 
 
@@ -72,19 +77,6 @@ def test_lost_answer_is_called_a_refusal_only_where_the_law_is_one_of_opting_in(
             assert ("That counts as a refusal" in html) is is_refusal
             assert ("each page asks again" in html) is is_refusal
             assert "Your choice could not be saved" in html or is_refusal
-
-
-@pytest.mark.parametrize("lines", ['laws = ["eu"]\n', 'laws = ["jp"]\n'])
-def test_laws_of_opting_in_need_no_country(lines: str) -> None:
-    visitor = Visitor(site(lines=lines), [("accept", "text/html")])
-    assert not visitor.state()["purposes"]["media"]
-    assert visitor.get().get("vary") == "Cookie, Sec-GPC, DNT, Accept-Language, Sec-Fetch-Dest"
-
-
-def test_country_that_no_law_covers_is_asked() -> None:
-    state = visitor_in("BR", site(lines='laws = ["us-optout"]\n')).state()
-    assert state["should_ask"]
-    assert "law" not in state
 
 
 def test_pages_offer_to_opt_out_of_a_sale() -> None:

@@ -54,18 +54,6 @@ def test_each_banner_has_its_own_form_id() -> None:
     assert len({dict(forms(text)[0].hidden)["once"] for text in texts}) == 4
 
 
-def test_question_is_a_no_store_page_for_get_and_head() -> None:
-    reply = question(Visitor(install()))
-    assert (reply.status, reply.get("content-type")) == (200, "text/html; charset=utf-8")
-    assert reply.get("cache-control") == "no-store"
-    assert reply.get("content-language") == "en"
-    assert reply.get("content-security-policy").startswith("default-src 'none'")
-    assert reply.all("set-cookie") == []
-    assert call(install(), "POST", path=QUESTION).status == 405
-    head = call(install(), "HEAD", path=QUESTION)
-    assert (head.body, head.headers) == (b"", reply.headers)
-
-
 def test_question_form_answers_and_redirects_back() -> None:
     visitor = Visitor(install())
     (form,) = forms(question(visitor, "next=%2Fthere%3Fa%3Db").text)

@@ -123,3 +123,10 @@ def test_requests_with_shared_decision_note_reading_separately() -> None:
 )
 def test_own_path_is_encoded_path_and_query(path: str, query: bytes, written: str) -> None:
     assert own_path(scope(path, query)) == written
+
+
+def test_app_is_asked_for_its_language_once() -> None:
+    asked: list[str] = []
+    own = RequestConsent(DECISION, scope("/there"), PAGES, lambda scope: asked.append(scope["path"]))
+    assert [own.language_of_page("ja") for _ in range(2)] == ["ja", "ja"]
+    assert asked == ["/there"]
