@@ -464,31 +464,6 @@ def test_site_asks_exactly_if_a_purpose_is_unanswered(
     assert decision.should_ask is bool(open_)
 
 
-@given(policies(), st.data())
-@pytest.mark.slow
-def test_service_never_widens_decision_of_site(policy: Policy, data: st.DataObject) -> None:
-    record, signals = data.draw(records(policy)), data.draw(SIGNALS)
-    ours = decide(policy, record, signals, NOW)
-    for service in policy.services:
-        theirs = decide(policy.under(service), record, signals, NOW)
-        off = {id_ for id_, own in service.purposes.items() if own.refused}
-        assert allowed(theirs) == allowed(ours) - off
-        assert ours.should_ask or not theirs.should_ask
-
-
-@given(policies(), SIGNALS, st.data(), st.booleans())
-@pytest.mark.slow
-def test_added_purpose_affects_only_itself(
-    policy: Policy, signals: frozenset[str], data: st.DataObject, with_history: bool
-) -> None:
-    states = {id_: data.draw(st.sampled_from(State)) for id_ in policy.optional}
-    record = consent_record(policy, states, signals=data.draw(SIGNALS))
-    new = replace(policy, purposes=(*policy.purposes, purpose("zzz")), history=(policy,) if with_history else ())
-    before, after = decide(policy, record, signals, NOW), decide(new, record, signals, NOW)
-    assert after.purposes == {**before.purposes, "zzz": False}
-    assert after.should_ask
-
-
 @given(policies(), policies(), SIGNALS, st.data())
 @pytest.mark.slow
 def test_only_widened_purposes_are_denied_with_history(

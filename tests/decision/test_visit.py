@@ -36,7 +36,7 @@ from cookie_consent.policy.laws import laws
 from cookie_consent.policy.parts import Change
 from cookie_consent.policy.policy import Policy
 from tests.policy.test_laws import under
-from tests.support.asgi import Clock, policy, scope
+from tests.support.asgi import SITE, Clock, policy, scope
 from tests.support.policies import (
     KEY,
     NOW,
@@ -204,6 +204,8 @@ def test_unreadable_answer_is_taken_as_a_refusal_under_a_law_of_opting_out() -> 
         (POLICY, "/whois/x", "", "whois"),
         (POLICY, "/whoisx", "", ""),
         (POLICY, "/x/whois", "", ""),
+        (policy(SITE + '\n[services.deep]\npath = "/whois/deep/"\n'), "/whois/deep/x", "", "deep"),
+        (policy(SITE + '\n[services.deep]\npath = "/whois/deep/"\n'), "/whois/x", "", "whois"),
         (policy_of(full_policy_data()), "/whois", "shop.example.jp", "shop"),
         (policy_of(full_policy_data()), "/whois", "example.jp", "whois"),
         (policy_of(full_policy_data()), "/", "other.example.jp", ""),
@@ -264,7 +266,8 @@ def test_end_of_a_consent_deletes_unsent_cookies_too_and_nothing_that_is_allowed
     assert not any(value.endswith(b"Secure") for _, value in expire_refused(gate, plain, scope(scheme="http")))
     assert expire_refused(gate, read("_ga=1"), scope()) == []
     opt_out = policy_of(under("us-optout")).under_law(laws()["us-optout"])
-    assert refused("_ga=1", visitor_id(), site_policy=opt_out) == ()
+    held = read("_ga=1", "player=1", visitor_id(), signals=["sec-gpc", "dnt"], visits=make_visits(opt_out))
+    assert (held.blocked_counts["media"], held.refused_cookies) == (1, ())  # a signal only withholds
 
 
 # Signals that override an answer
@@ -325,6 +328,14 @@ def test_equal_requests_share_a_visit_and_each_counts_what_is_blocked() -> None:
     assert held_cookies["request", "undeclared"] - before == 6
     visits.forget()
     assert read("session=1; undeclared=1", visits=visits) is not shared[0]
+
+
+def test_requests_that_differ_in_one_thing_share_no_visit() -> None:
+    visits = make_visits()
+    visit = read(answer(GRANTED), visits=visits)
+    differences: list[dict[str, Any]] = [{"signals": ["sec-gpc"]}, {"path": "/whois"}, {"scheme": "http"}]
+    for difference in differences:
+        assert read(answer(GRANTED), visits=visits, **difference) is not visit, difference
 
 
 def requests() -> list[tuple[list[str], list[str], str, str, float]]:
