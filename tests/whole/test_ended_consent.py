@@ -32,7 +32,8 @@ def end(visitor: Visitor, clock: Clock, *, keeps: bool, days: float = LIFE) -> N
 @KEEPS
 @pytest.mark.parametrize("days", [LIFE, LIFE + 100])
 def test_page_after_end_of_consent_expires_what_it_allowed(keeps: bool, days: int) -> None:
-    clock, sink = Clock(), MemorySink()
+    clock = Clock()
+    sink = MemorySink()
     visitor = consenting(clock, sink)
     clock.forward(days=LIFE - 0.001)
     assert visitor.get().all("set-cookie") == [], "it holds until its last minute"
@@ -58,7 +59,8 @@ def test_any_endpoint_expires_it_too(keeps: bool, headers: Fields) -> None:
 
 @KEEPS
 def test_settings_page_keeps_the_id_to_erase_by(keeps: bool) -> None:
-    clock, sink = Clock(), MemorySink()
+    clock = Clock()
+    sink = MemorySink()
     visitor = consenting(clock, sink)
     visitor.get()
     assert sink.records
@@ -87,15 +89,10 @@ def test_cookies_of_who_has_not_answered_yet_are_only_withheld(cookies: dict[str
     assert visitor.get(PREFIX).all("set-cookie") == []
 
 
-def test_nothing_expires_while_the_clock_is_behind_the_answer() -> None:
+@pytest.mark.parametrize(("days", "cookies"), [(-1, {}), (0, {"__Host-consent": "of another key"})])
+def test_nothing_expires_before_the_answer_or_beside_an_unreadable_one(days: int, cookies: dict[str, str]) -> None:
     clock = Clock()
     visitor = consenting(clock, MemorySink())
-    clock.forward(days=-1)
-    assert visitor.get().all("set-cookie") == []
-
-
-def test_unreadable_answer_beside_a_visitor_id_expires_nothing() -> None:
-    clock = Clock()
-    visitor = consenting(clock, MemorySink())
-    visitor.jar["__Host-consent"] = "of another key"
+    clock.forward(days=days)
+    visitor.jar |= cookies
     assert visitor.get().all("set-cookie") == []
