@@ -129,6 +129,7 @@ def test_small_segment_is_shown_as_fewer_in_a_terminal() -> None:
     [
         ("source=www.News.example", "site", "news.example"),
         ("source=http://www.news.example", "equal", "http://www.news.example"),
+        ("source=" + "a" * 1000, "site", "a" * 1000),
         ("source=(direct)", "equal", ""),
         ("source=(internal)", "equal", "(internal)"),
         ("campaign=a b", "named", "a+b"),

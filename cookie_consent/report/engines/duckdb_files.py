@@ -90,23 +90,18 @@ class DuckDBFiles:
         """Drop the tables of an earlier range, and read the records of this one that are in no table."""
         self._connection.execute("DROP SCHEMA IF EXISTS question CASCADE; CREATE SCHEMA question; USE question")
         self._set(given)
-        self._kept = add_closed_days(self._connection, self._path, first_added(given))
-        self._add_damaged(self._kept.other_lines(first_date(given)))
-        self._add_damaged(retry_if_moved(self._path, lambda found: self._read_beside(found, given)))
+        since = int(given["read_since"])
+        # The tables of one more day, so that there are all sessions of the range.
+        self._kept = add_closed_days(self._connection, self._path, _day_of(since + MARGIN) - timedelta(days=1))
+        first = _day_of(since)
+        self._add_damaged(self._kept.other_lines(first))
+        self._read(
+            self._path,
+            # A file's day is that of its newest record, so files closed before the range have nothing of it.
+            lambda source: source.day is None or (source.day >= first and source.day not in self._kept.records),
+            partial(load_facts, self._connection, "beside", _IN_SPAN),
+        )
         self._place_tables(given)
-
-    def _read_beside(self, found: Sequence[Source], given: Given) -> list[Damaged]:
-        """Make a table of the records of a range in the files of which there are no tables."""
-        first = first_date(given)
-        # A file's day is that of its newest record, so files closed before the range have nothing of it.
-        files = [
-            source
-            for source in found
-            if source.day is None or (source.day >= first and source.day not in self._kept.records)
-        ]
-        load = partial(load_facts, self._connection, "beside", _IN_SPAN)
-        others, damaged = read_undamaged(self._connection, files, load)
-        return [*damaged, *others]
 
     def _place_tables(self, given: Given) -> None:
         """Make a view of all records of a range."""
@@ -308,16 +303,6 @@ def _too_much(memory: int, error: Exception) -> str:
         "compact the files (cookie-consent compact), or allow a report more: --memory "
         f"{2 * memory // 10**6}MB. ({problem})"
     )
-
-
-def first_added(given: Given) -> date:
-    """Return the first day of the tables that a question reads, so that there are its sessions."""
-    return _day_of(int(given["read_since"]) + MARGIN) - timedelta(days=1)
-
-
-def first_date(given: Given) -> date:
-    """Return the first day, in UTC, that a question reads. Files that were closed before it have no such records."""
-    return _day_of(int(given["read_since"]))
 
 
 def _day_of(moment: int) -> date:
