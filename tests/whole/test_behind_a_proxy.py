@@ -10,7 +10,6 @@ import shutil
 import ssl
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ import pytest
 from tests.support.asgi import PREFIX, Fields, Reply, bodies, call, install, response_to, scope
 from tests.support.documentation import blocks
 from tests.support.servers.processes import free_port, program_path, running_program, wait_for_port
+from tests.support.waiting import wait_until
 
 DOCS = "docs/behind-a-proxy.md"
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -150,21 +150,21 @@ def certificate(folder: Path) -> tuple[Path, Path]:
     return pem, key
 
 
-def answer_through(port: int, folder: Path) -> httpx.Response:
+def answer_through(port: int) -> httpx.Response:
     """Wait for the site, and answer at https://example.jp as a browser without Fetch Metadata does."""
     trusts_any = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    trusts_any.check_hostname, trusts_any.verify_mode = False, ssl.CERT_NONE
-    address, end = f"https://127.0.0.1:{port}{PREFIX}", time.monotonic() + 60
+    trusts_any.check_hostname = False
+    trusts_any.verify_mode = ssl.CERT_NONE
     headers = {"host": f"example.jp:{port}", "origin": f"https://example.jp:{port}"}
+    replies = [httpx.Response(502)]
     with httpx.Client(verify=trusts_any, headers=headers, timeout=60) as client:
-        while True:
-            try:
-                response = client.post(address, json={"choice": "accept_all"})
-            except httpx.TransportError:
-                response = httpx.Response(502)
-            if response.status_code != 502 or time.monotonic() > end:
-                return response
-            time.sleep(0.1)
+
+        def is_answered() -> bool:
+            replies.append(client.post(f"https://127.0.0.1:{port}{PREFIX}", json={"choice": "accept_all"}))
+            return replies[-1].status_code != 502
+
+        wait_until(is_answered, 60, ignoring=(httpx.TransportError,))
+    return replies[-1]
 
 
 @pytest.mark.full_matrix
@@ -182,7 +182,7 @@ def test_documented_nginx_settings_let_answers_through(tmp_path: Path, complete:
         if not complete:
             config = re.sub(r"proxy_set_header [^;]*;", "", config)
         with proxied(tmp_path, config):
-            response = answer_through(port, tmp_path)
+            response = answer_through(port)
     assert response.status_code == (200 if complete else 403)
     names = [line.partition("=")[0] for line in response.headers.get_list("set-cookie")]
     assert names == (["__Host-consent", "__Host-visitor"] if complete else [])
