@@ -27,7 +27,7 @@ FLOORS = dict.fromkeys(("base/cookies", "decision", "endpoints/answer", "ledgers
 """Room, or beginning of its files -> percent of the changes that its tests have to notice."""
 OTHER_FLOOR = 90.0
 PACKAGE = Path("cookie_consent")
-_PYTEST = [sys.executable, "-B", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--timeout=20"]
+_PYTEST = [sys.executable, "-B", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
 _PYTEST += ["-m", "not browser and not server", "--hypothesis-profile=mutation"]
 _COVER = ["--cov", "--cov-context=test", "--cov-report=", "--cov-fail-under=0"]
 _CODECS = ('"ascii"', '"latin-1"', '"utf-8"')
