@@ -14,13 +14,44 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 
-from tests.support.browsers.share import SCREENS, share_site, shares, show_banner
-from tests.support.browsers.visitor_browser import Sites, Visitor
+from tests.support.browsers.visitor_browser import Sites, Visitor, serve
 from tests.support.sites.house import ENDS, FRAMEWORKS, STYLES
 from tests.support.sites.share_site import LANGUAGES, LINKS
+from tests.support.sites.share_site import app as share_app
 
 pytestmark = [pytest.mark.browser, pytest.mark.each_value]
 
+SCREENS = {
+    "320 x 568": ViewportSize(width=320, height=568),
+    "360 x 640": ViewportSize(width=360, height=640),
+    "390 x 844": ViewportSize(width=390, height=844),
+    "768 x 1024": ViewportSize(width=768, height=1024),
+    "1440 x 900": ViewportSize(width=1440, height=900),
+}
+SHARE = """selector => {
+    const { left, right, top, bottom } = document.querySelector(selector).getBoundingClientRect();
+    const wide = Math.min(right, innerWidth) - Math.max(left, 0);
+    const high = Math.min(bottom, innerHeight) - Math.max(top, 0);
+    return 100 * wide * high / (innerWidth * innerHeight);
+}"""
+# Japanese letters are one em wide. Where no font has them, each is a narrower box, and is widened.
+WIDEN_JAPANESE = r"""() => {
+    const banner = document.querySelector(".pchoice"), pen = document.createElement("canvas").getContext("2d");
+    pen.font = `100px ${getComputedStyle(banner).fontFamily}`;
+    const missing = 1 - pen.measureText("語").width / 100;
+    const walker = document.createTreeWalker(banner, NodeFilter.SHOW_TEXT), texts = [];
+    while (walker.nextNode()) texts.push(walker.currentNode);
+    for (const text of texts) {
+        const parts = text.data.split(/([\u3000-\u9fff\uff00-\uffef]+)/).map((part, n) => {
+            if (n % 2 === 0) return part;
+            const wide = document.createElement("span");
+            wide.style.letterSpacing = `${missing}em`;
+            wide.textContent = part;
+            return wide;
+        });
+        if (parts.length > 1) text.replaceWith(...parts);
+    }
+}"""
 Look = dict[str, dict[str, str]]
 NewBanner = Callable[[str, str], Page]
 """Shows the banner in a layout and a language."""
@@ -152,18 +183,29 @@ OPEN = """async it => {
 
 
 @pytest.fixture(scope="module")
-def new_banner(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewBanner]:
-    """Shows the banner to somebody who has not answered, in one page for all tests."""
-    with share_site(tmp_path_factory.mktemp("share")) as address, browser.new_context() as context:
+def new_banner(browser: Browser) -> Iterator[NewBanner]:
+    """Shows the banner to somebody who has not answered, as wide as where all fonts are; in one page for all tests."""
+    with serve(share_app) as site, browser.new_context() as context:
         page = context.new_page()
 
         def new_banner(layout: str, language: str) -> Page:
             context.clear_cookies()
             page.set_viewport_size(SCREENS["1440 x 900"])
-            show_banner(page, address, layout, language)
+            page.goto(f"{site.address}/{layout}/{language}/")
+            page.locator(".pchoice[data-live]").wait_for()
+            page.evaluate(WIDEN_JAPANESE)
             return page
 
         yield new_banner
+
+
+def shares(page: Page) -> dict[str, float]:
+    """Return the percentage of the window that the banner covers: size of the window -> percentage."""
+    found = {}
+    for name, size in SCREENS.items():
+        page.set_viewport_size(size)
+        found[name] = round(page.evaluate(SHARE, ".pchoice"), 1)
+    return found
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
