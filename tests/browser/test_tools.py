@@ -51,7 +51,7 @@ WITNESS = '<div class="cookie-banner"></div>'
 def apply_filters(page: Any, requests: Sequence[dict[str, str]]) -> dict[str, Any]:
     """Return the styles of the filters for a page, and the requests that they block."""
     told = json.dumps({"lists": [FILTERS], "page": page, "requests": requests})
-    command = ["node", ROOT / "tests" / "support" / "data" / "filter_lists.mjs"]
+    command = ["node", str(ROOT / "tests" / "support" / "data" / "filter_lists.mjs")]
     (answer,) = json.loads(subprocess.run(command, input=told, capture_output=True, text=True, check=True).stdout)
     found: dict[str, Any] = answer
     return found
