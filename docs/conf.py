@@ -30,7 +30,7 @@ smartquotes_action = "D"
 default_role = "code"
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
-autodoc_mock_imports = ["opentelemetry", "playwright", "prometheus_client", "pytest", "sentry_sdk"]
+autodoc_mock_imports = ["asgiref", "django", "opentelemetry", "playwright", "prometheus_client", "pytest", "sentry_sdk"]
 
 copybutton_prompt_text = "$ "
 
