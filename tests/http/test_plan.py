@@ -285,6 +285,20 @@ def test_signal_that_overrides_an_answer_is_kept_in_a_cookie(options: dict[str, 
     assert (made.cache, made.vary) == (("private", COOKIE) if is_kept else ("", ()))
 
 
+@pytest.mark.parametrize(
+    ("came", "how", "says"),
+    [([], {}, True), (FRAMED, {}, False), ([], {"method": "POST"}, False), ([], {"options": SHARED}, False)],
+)
+def test_page_says_once_that_an_answer_is_saved(came: list[tuple[str, str]], how: dict[str, Any], says: bool) -> None:
+    visitor = Visitor(install(reply_app()))
+    visitor.send_form("choice=refuse_all&surface=banner")
+    made = plan_for([HTML], [("cookie", visitor.cookies), *came], **how)
+    assert (made.cache == "no-store") is says
+    assert (made.insert is not None and made.insert.says_saved) is says
+    assert [value.partition(b";")[0] for _, value in made.add] == ([b"__Host-consent-saved="] if says else [])
+    assert (made.vary == PAGE) is (says or came == FRAMED)
+
+
 def test_head_reads_fields_of_other_types() -> None:
     head = Head({"type": "http.response.start", "headers": (("X-A", "1"), [b"x-b", memoryview(b"2")])}, {}, {})
     assert head.fields == [(b"x-a", b"1"), (b"x-b", b"2")]
