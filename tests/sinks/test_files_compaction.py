@@ -408,6 +408,8 @@ def test_command_says_what_it_did_and_what_stays_as_it_is(
     compacted(path).write_bytes(compacted(path).read_bytes()[:-9])
     no_gzip = close_as(path, FileFormat.GZIP, number=2)
     no_gzip.write_bytes(b"no gzip")
+    empty = close_as(path, FileFormat.GZIP, number=5)
+    empty.write_bytes(b"")
     no_record = close_as(path, FileFormat.PLAIN, line(4), b"[7]\n", number=3)
     monkeypatch.setenv("CONSENT_ACCESS_LOG", str(path))
     with close_as(path, FileFormat.PLAIN, line(1), number=4).open("rb") as file:
@@ -418,6 +420,7 @@ def test_command_says_what_it_did_and_what_stays_as_it_is(
     assert f"Stays as it is: {compacted(path)}: " in said.err
     assert "No magic bytes found at end of file" in said.err
     assert f"Stays as it is: {no_gzip}: " in said.err
+    assert f"Stays as it is: {empty}: it is empty\n" in said.err
     assert f"no records, and were left out: {no_record}: 1\n" in said.err
 
 
