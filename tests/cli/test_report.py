@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import io
 import os
@@ -13,9 +14,8 @@ from typing import Any
 
 import pytest
 
-from cookie_consent.cli import report as command
 from cookie_consent.cli.main import GOOD, WRONG_USAGE
-from cookie_consent.cli.report import report_arguments
+from cookie_consent.cli.report import REPORT, report_arguments
 from cookie_consent.report import FIGURES, report
 from cookie_consent.report.engines import duckdb_files
 from cookie_consent.report.export.csv_files import as_csv, plain
@@ -279,25 +279,11 @@ def test_unwritable_file_is_named(form: str, access_log: Path, cli: Run) -> None
 # What the arguments mean
 
 
-@pytest.fixture
-def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Return what a report is asked for, in a folder without a policy, on the evening of the day of the fixture."""
-    monkeypatch.chdir(tmp_path)
-    given: dict[str, Any] = {}
-
-    def made(target: str, **arguments: Any) -> Any:
-        given.update(arguments)
-        raise ValueError("enough")
-
-    monkeypatch.setattr(command, "report", made)
-    now = datetime(2026, 11, 10, 20, tzinfo=UTC).timestamp()
-    monkeypatch.setattr(command, "report_arguments", lambda arguments, _: report_arguments(arguments, now))
-
-    def ask(cli: Run, *arguments: str) -> dict[str, Any]:
-        cli("report", "--access-log", "x", *arguments)
-        return given
-
-    return ask
+def asked(*arguments: str) -> dict[str, Any]:
+    """Return what a report is asked for on the evening of the day of the fixture."""
+    parser = argparse.ArgumentParser()
+    REPORT.add_to(parser)
+    return report_arguments(parser.parse_args(arguments), datetime(2026, 11, 10, 20, tzinfo=UTC).timestamp())
 
 
 @pytest.mark.parametrize(
@@ -311,23 +297,22 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         (["--from", "7d", "--to", "yesterday"], date(2026, 11, 4), date(2026, 11, 9)),
     ],
 )
-def test_default_range_is_the_last_thirty_days(
-    arguments: list[str], since: date, until: date, asked: Any, cli: Run
-) -> None:
-    made = asked(cli, *arguments)
+def test_default_range_is_the_last_thirty_days(arguments: list[str], since: date, until: date) -> None:
+    made = asked(*arguments)
     assert (made["since"], made["until"]) == (since, until)
 
 
-def test_goals_and_time_zone_are_those_of_the_policy(asked: Any, cli: Run) -> None:
-    made = asked(cli)
+def test_goals_and_time_zone_are_those_of_the_policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = asked()
     assert (made["goals"], made["time_zone"], made["until"]) == (Goals(), "UTC", DAY)
     Path("consent.toml").write_text('[goals.paid]\nevent = "paid"\n[site]\ntime_zone = "Asia/Tokyo"\n')
     Path("other.toml").write_text('[site]\ntime_zone = "America/New_York"\n')
-    made = asked(cli)
+    made = asked()
     assert (made["goals"], made["time_zone"]) == (Goals((("paid", "event:paid"),)), "Asia/Tokyo")
     assert made["until"] == DAY + timedelta(days=1)
-    assert asked(cli, "--policy", "other.toml")["time_zone"] == "America/New_York"
-    made = asked(cli, "--time-zone", "Asia/Kolkata")
+    assert asked("--policy", "other.toml")["time_zone"] == "America/New_York"
+    made = asked("--time-zone", "Asia/Kolkata")
     assert (made["time_zone"], made["until"]) == ("Asia/Kolkata", DAY + timedelta(days=1))
 
 
