@@ -22,6 +22,8 @@ from tests.support.ledger_files import ledger_url
 from tests.support.policies import NOW
 
 POLICY = policy()
+DOCUMENT = POLICY.document()
+POLICY_HASH = hashlib.sha256(canonical_json(DOCUMENT)).hexdigest()
 ANN, BEN = "consent-id-of-ann", "consent-id-of-ben"
 VISITOR = "visitor-id-of-ann"
 TEXT, PREVAILING = "<p>May we count visits?</p>", "<p>訪問を数えてもよいですか。</p>"
@@ -104,13 +106,13 @@ def record(consent_id: str, record_id: str, **changes: Any) -> Entry:
         "prevailing_language": "ja",
         "prevailing_text": digest(PREVAILING),
         "policy": POLICY.version,
-        "policy_sha256": hashlib.sha256(canonical_json(POLICY.document())).hexdigest(),
+        "policy_sha256": POLICY_HASH,
         "answered_before": None,
         "keep_until": None,
         **changes,
     }
     texts = {digest(text): text for text in (TEXT, PREVAILING)} if document["text"] else {}
-    return Entry(document=document, policies={POLICY.version: POLICY.document()}, texts=texts)
+    return Entry(document=document, policies={POLICY.version: DOCUMENT}, texts=texts)
 
 
 def fill(url: str, *entries: Entry) -> None:
