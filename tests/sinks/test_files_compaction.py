@@ -28,7 +28,7 @@ from cookie_consent.sinks.columns import COLUMNS, COUNT_COLUMNS
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, counts_path, path_of, retry_if_moved, sources
 from cookie_consent.sinks.files.locked_files import temporary_path
 from cookie_consent.sinks.files.parquet import Compacted, compact, engine
-from cookie_consent.sinks.files.tables import RECORDS, closed_days, read_origins, table_path, tables_folder
+from cookie_consent.sinks.files.tables import RECORDS, SESSIONS, closed_days, read_origins, table_path, tables_folder
 from cookie_consent.sinks.optional import NotInstalledError
 from tests.sinks.test_files_rotation import DAY, close_as
 from tests.support.sink_lines import TODAY, count_line, line, record
@@ -382,12 +382,17 @@ def test_erasing_without_duckdb_removes_the_tables(
     assert list(tables_folder(path).glob("*/*")) == []
 
 
-def test_purge_removes_tables_of_a_log_without_files_and_unfinished_ones(path: Path, sink: JsonLinesSink) -> None:
-    closed = close_as(path, FileFormat.PLAIN, line(1))
-    report(path, since=DAY, until=DAY)
-    (table, *_) = tables_folder(path).glob("*/*.parquet")
-    temporary_path(table).write_bytes(b"PAR1")
-    closed.unlink()
+def test_purge_removes_tables_without_their_files_and_unfinished_ones(path: Path, sink: JsonLinesSink) -> None:
+    next_day = DAY + timedelta(days=1)
+    for day in (DAY, next_day):
+        close_as(path, FileFormat.PLAIN, line(1, but={"time": f"{day}T12:00:00.000Z"}), day=day)
+    report(path, since=DAY, until=next_day)
+    assert table_path(path, SESSIONS, next_day).exists()
+    temporary_path(table_path(path, RECORDS, DAY)).write_bytes(b"PAR1")
+    assert sink.purge(NOON + 2 * 86_400, timedelta(days=1)) == 1
+    left = [each for each in tables_folder(path).rglob("*") if each.is_file()]
+    assert left == [table_path(path, RECORDS, next_day)], "sessions are made of the records of the day before, too"
+    path_of(path, next_day, 1, FileFormat.PLAIN).unlink()
     assert sink.purge(NOON, timedelta(days=30)) == 0
     assert list(tables_folder(path).glob("*/*")) == []
 
