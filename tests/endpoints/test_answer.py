@@ -16,7 +16,7 @@ import trio.testing
 from cookie_consent.base.bounds import LONGEST_WAIT
 from cookie_consent.decision.own_cookies import HTTPS
 from cookie_consent.ledgers import Entry, MemoryLedger
-from cookie_consent.ledgers.background import MAX_WAITING, PAUSE
+from cookie_consent.ledgers.background import PAUSE
 from cookie_consent.ledgers.chain import verify
 from cookie_consent.ledgers.chronology import Chronology
 from cookie_consent.sinks import MemorySink
@@ -527,22 +527,6 @@ def test_older_withdrawal_does_not_follow_newer_answer_of_another_process() -> N
 
     trio.run(wait, clock=trio.testing.MockClock(autojump_threshold=0))
     assert [record["event"] for record in ledger.kept] == ["granted", "granted", "refused"]
-
-
-@pytest.mark.slow
-def test_no_more_than_a_thousand_refusals_wait(caplog: pytest.LogCaptureFixture) -> None:
-    ledger = FaultyLedger(FULL)
-    app = install(page_app(), ledger=ledger)
-
-    async def visit() -> None:
-        for _ in range(MAX_WAITING + 5):
-            await response_to(app, scope("POST", PREFIX, [JSON, OWN]), bodies(b'{"choice": "refuse_all"}'))
-        ledger.fault = None
-        await trio.sleep(WAIT)
-
-    trio.run(visit, clock=trio.testing.MockClock(autojump_threshold=0))
-    assert len(ledger.kept) == MAX_WAITING
-    assert len(told_records(caplog)) == MAX_WAITING + 5
 
 
 @pytest.mark.parametrize("by_form", [False, True])

@@ -104,6 +104,9 @@ def test_other_messages_do_not_stand_in_the_way() -> None:
     sent = pass_through([begin(), body(b"<html><head></head><bo", True), DEBUG, body(b"dy>")])
     assert DEBUG in sent
     assert body_of(sent).count(b"<body>" + QUESTION) == 1
+    held = pass_through([begin(), DEBUG, body(b"<body>")])
+    assert [message["type"] for message in held[:2]] == ["http.response.start", DEBUG["type"]]
+    assert body_of(held) == b"<body>"
 
 
 @pytest.mark.parametrize("pieces", [[], [b"<!doctype ht"], [b"<html><head>", b"<script></scr"], [b"<body>", b"</bo"]])
