@@ -229,7 +229,8 @@ def test_error_about_a_file_that_is_gone_is_raised_unchanged(log: Path) -> None:
 # Lines that are no records
 
 ENDLESS = b'{"time":"2026-11-25T10:00:00.000Z","log.record.uid":"endless","duration_ms":1e400}\n'
-NO_RECORDS = [b"no JSON\n", b"[7]\n", b'{"time":"soon","log.record.uid":"a"}\n', ENDLESS]
+NO_UID = b'{"time":"2026-11-25T10:00:00.000Z"}\n'
+NO_RECORDS = [b"no JSON\n", NO_UID, b'{"time":"soon","log.record.uid":"a"}\n', ENDLESS]
 ERASED, TORN = b"     \n", b'{"time":"2026-11-25T10:00:00.000Z","log.rec'
 
 
