@@ -5,22 +5,25 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
+from markupsafe import escape
 
 from cookie_consent.base.clock import rfc3339
 from cookie_consent.decision.decision import Decision, decide
 from cookie_consent.decision.record import State
+from cookie_consent.decision.tokens import Signer
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.pages.assets import assets
 from cookie_consent.pages.context import QuestionOptions
 from cookie_consent.pages.evidence import explain, hash_sources, render_evidence
-from cookie_consent.pages.pages import NOTHING_KEPT, Pages
+from cookie_consent.pages.pages import CARD_SALT, NOTHING_KEPT, Pages
 from cookie_consent.policy.policy import card_of
 from tests.support.asgi import run, without_form_ids
-from tests.support.policies import NOW, consent_record, full_policy_data, policy_of, refusing_record
+from tests.support.policies import KEY, NOW, consent_record, full_policy_data, policy_of, refusing_record
 
 POLICY = policy_of(full_policy_data())
 PAGES = Pages(prefix="/privacy-choices")
@@ -113,6 +116,16 @@ def test_dates_that_the_record_does_not_name_are_left_open_and_others_share_the_
     assert "Answered on …; valid until …." in explained.html
     assert explained.prevailing_html == ""
     assert run(explain(MemoryLedger(), {"text": None})) is None
+
+
+def test_card_is_read_as_it_was_signed_and_not_otherwise() -> None:
+    pages = Pages(prefix="/privacy-choices", signer=Signer(KEY, CARD_SALT))
+    decision = decide(POLICY, None, frozenset(), NOW)
+    html = pages.card(decision, card=MAPS, title='A "b" <c>', reloads=True, next_path="", **WHERE)
+    mark = unescape(html.partition('name="card" value="')[2].partition('"')[0])
+    assert pages.read_card(mark) == (MAPS.id, True, escape('A "b" <c>'))
+    assert [pages.read_card(forged) for forged in ("", "maps 1 A", mark[:-1], f"x{mark}")] == [None] * 4
+    assert PAGES.read_card(mark) is None
 
 
 def test_build_is_hash_of_templates_and_assets() -> None:
