@@ -370,7 +370,7 @@ FIELDS = st.tuples(st.just(b"a=1") | st.binary(max_size=6), st.lists(ATTRIBUTES.
 )
 
 
-@examples(1000)
+@examples(400)
 @given(FIELDS | st.binary())
 @example(b"a=1; Max-Age=0; Max-Age=5")
 @example(b"a=1; Expires=" + PAST + b"; Expires=x")
@@ -400,7 +400,7 @@ def test_http_dates_are_read(moment: datetime) -> None:
     assert parse_date(format_datetime(moment, usegmt=True)) == moment
 
 
-@examples(500)
+@examples(200)
 @given(DATES | st.binary())
 @pytest.mark.slow
 def test_dates_are_read_as_rfc_6265_specifies(value: bytes) -> None:
