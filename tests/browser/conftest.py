@@ -19,8 +19,6 @@ from tests.support.browsers.visitor_browser import (
     registry_sites,
     serve,
 )
-from tests.support.sites.house import app as house_app
-from tests.support.sites.three_language_site import app as museum_app
 
 FOLDER = Path(__file__).parent
 ANY_HOST = "--host-resolver-rules=MAP * 127.0.0.1"
@@ -100,14 +98,18 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
 @pytest.fixture(scope="session")
 def house() -> Iterator[Sites]:
     """The site of `sites.house`, with the banner in the corner."""
-    with serve(house_app, path="/corner") as sites:
+    from tests.support.sites.house import app  # which logs what is to be improved, once pytest has set the levels
+
+    with serve(app, path="/corner") as sites:
         yield sites
 
 
 @pytest.fixture(scope="session")
 def museum() -> Iterator[Sites]:
     """The site of `three_language_site`."""
-    with serve(museum_app) as sites:
+    from tests.support.sites.three_language_site import app
+
+    with serve(app) as sites:
         yield sites
 
 
