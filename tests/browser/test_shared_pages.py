@@ -99,6 +99,11 @@ def test_signal_of_the_browser_sends_the_script_to_the_server_first(new_visitor:
     assert "gpc=1" in held[0].request.url
     # The purpose without a recipient is left to ask for.
     assert asked_purposes(visitor) == ["analytics"]
+    # A cookie of the time before the signal does not count.
+    visitor.page.unroute_all()
+    visitor.send_answer("accept_all")
+    assert len(requests_of(visitor, "/pages/two")) == 1
+    assert visitor.active_templates() == set()
 
 
 def test_only_what_is_left_is_asked(new_visitor: NewVisitor) -> None:
