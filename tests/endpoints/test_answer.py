@@ -41,6 +41,7 @@ from tests.support.policies import text_of
 from tests.support.waiting import eventually
 
 ERASING = SITE.replace("traces = true", "traces = true\nerase_on_withdrawal = true")
+TWO = ERASING.replace("[purposes.media]", '[purposes.media]\ntraces = true\nretention = "30 days"', 1)
 JSON = ("content-type", "application/json")
 OWN = ("sec-fetch-site", "same-origin")
 
@@ -204,6 +205,9 @@ def test_visitor_id_exists_only_while_tracing_is_granted() -> None:
         (ERASING, {"choice": "refuse_all"}, False),
         (ERASING, {"choice": "save", "purposes": {"media": True}}, False),
         (ERASING, {"choice": "accept_all", "service": "whois"}, None),
+        # Both purposes trace, and one promises to erase.
+        (TWO, {"choice": "refuse_all"}, False),
+        (TWO, {"choice": "save", "purposes": {"media": True}}, None),
     ],
 )
 def test_withdrawal_of_tracing_keeps_former_id_for_erasure_or_erases(

@@ -150,3 +150,9 @@ def test_opt_out_page_mentions_gpc_and_allows_later_consent() -> None:
     visitor.post({"choice": "accept_all"})
     assert visitor.state()["purposes"]["ads"]
     assert forms(visitor.get(PATH).text) != []
+
+
+def test_opt_out_counts_on_the_page_of_a_service_that_does_not_sell() -> None:
+    visitor = Visitor(install(text=f"{SELLS}\n[services.whois.purposes.ads]\nrefused = true\n"))
+    visitor.post({"choice": "opt_out", "service": "whois"})
+    assert visitor.state()["opted_out"]
