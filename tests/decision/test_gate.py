@@ -788,6 +788,8 @@ def test_refusal_expires_cookie_for_every_possible_domain() -> None:
     assert [found and found[1] for found in domains] == [None, b"site.example", b"b.site.example", b"a.b.site.example"]
     declared = deletions_of(gate(), b"_ga=1", "analytics", host="www.site.example")
     assert b"Domain=site.example" in declared[0][1]
+    dotted = SITE.replace('domain = "site.example"', 'domain = ".site.example"')
+    assert deletions_of(gate(dotted), b"_ga=1", "analytics", host="www.site.example") == declared
     assert len(declared) == len({value for _, value in declared}) == 3
 
 
