@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import socket
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 
+from cookie_consent.ledgers import open_ledger
+from cookie_consent.ledgers.chain import verify
 from tests.support.asgi import PREFIX
 from tests.support.servers import live_server
 from tests.support.servers.live_server import Server
+from tests.support.servers.processes import kill_process_group
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.server
@@ -117,6 +123,35 @@ def test_what_a_request_open_during_refusal_sets_is_deleted_by_the_next_one(tmp_
         server.stop()
         # The slow request had no visitor id yet, so nothing joins its record with the visitor who refused.
         assert {record["url.path"] for record in server.records()} == {"/waiting", "/slow"}
+
+
+def test_confirmed_answers_survive_the_kill_of_all_workers(tmp_path: Path) -> None:
+    confirmed: Counter[str] = Counter()
+
+    def answer(server: Server) -> None:
+        with server.visitor() as visitor:
+            visitor.post(PREFIX, json={"choice": "accept_all"}).raise_for_status()
+            (first,) = visitor.get(f"{PREFIX}/export").json()["consent_records"]
+            with suppress(httpx.TransportError):
+                for choice in ["refuse_all", "accept_all"] * 25:
+                    visitor.post(PREFIX, json={"choice": choice}).raise_for_status()
+                    confirmed[first["consent_id"]] += 1
+
+    for kill in range(1, 4):
+        with live_server.serving(tmp_path, workers=2) as server, ThreadPoolExecutor(6) as visitors:
+            answers = [visitors.submit(answer, server) for _ in range(6)]
+            wait_until(partial(all_answer, confirmed, 6 * kill))
+            kill_process_group(server.process)
+            for each in answers:
+                each.result()
+    with closing(open_ledger(f"sqlite:///{tmp_path}/consent.db")) as ledger:
+        kept = Counter(json.loads(link.document)["consent_id"] for link in ledger.links() if link.document)
+        assert confirmed <= kept
+        assert verify(ledger.links()).wrong == 0
+
+
+def all_answer(confirmed: Counter[str], visitors: int) -> bool:
+    return len(confirmed) == visitors and min(confirmed.values()) >= 3
 
 
 @pytest.fixture(scope="module")
