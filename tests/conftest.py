@@ -53,20 +53,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """End the process if no exception ends the test: nothing interrupts the engine of a database, for example."""
+    """End the process if no exception ends the test: nothing interrupts the engine of a database, for example.
+
+    Note which folder the test is of: `tests/support/floors.py` reads how much of a room its own tests cover.
+    """
+    measured = coverage.Coverage.current()
+    if measured:
+        measured.switch_context(item.path.relative_to(TESTS).parts[0])
     mark = item.get_closest_marker("timeout")
     longest = float(mark.args[0] if mark else item.config.getoption("timeout") or item.config.getini("timeout"))
     _end_later(item.config, longest + MORE_THAN_A_TEST)
     if item.get_closest_marker("browser"):
         program_path("chromium", "chromium")
-
-
-@pytest.hookimpl(tryfirst=True, specname="pytest_runtest_setup")
-def note_the_room(item: pytest.Item) -> None:
-    """Note for the coverage of each room which folder the test is of: `make unit` wants 95 % of a room by its own."""
-    measured = coverage.Coverage.current()
-    if measured:
-        measured.switch_context(item.path.relative_to(TESTS).parts[0])
 
 
 @pytest.hookimpl(trylast=True)

@@ -1,6 +1,6 @@
 """Is each room covered by its own tests? Prints what is not, and ends with 1 if a room is below its floor.
 
-`note_the_room` of tests/conftest.py tells coverage which folder a test is of.
+tests/conftest.py tells coverage which folder a test is of.
 """
 
 from __future__ import annotations
