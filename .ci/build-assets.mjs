@@ -20,7 +20,7 @@ function build() {
       sourcefile: name,
       loader: name.split(".").at(-1),
       minify: true,
-      charset: "utf8",
+      charset: "ascii", // Written into pages of any encoding, too.
       legalComments: "none",
       // Of scripts only: no syntax that the sources do without, of which `||=` is the newest. Style sheets keep theirs.
       target: "es2021",

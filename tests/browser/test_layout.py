@@ -105,13 +105,13 @@ LOOK = """(buttons, names) => buttons.map(button => {
     return { width, height, look: Object.fromEntries(names.map(name => [name, style[name]])) };
 })"""
 FOCUSED = """() => {
-    const it = document.activeElement, box = it.getBoundingClientRect();
+    const it = document.activeElement;
     if (it === document.body) return null;
     const places = [[0.5, 0.5], [0.1, 0.5], [0.9, 0.5], [0.5, 0.2], [0.5, 0.8]];
-    return [it.textContent, places.some(([x, y]) => {
+    return [it.textContent, [...it.getClientRects()].some(box => places.some(([x, y]) => {
         const top = document.elementFromPoint(box.left + box.width * x, box.top + box.height * y);
         return top && it.contains(top);
-    })];
+    }))];
 }"""
 """The text of the element that has the focus, and whether it is visible; null for none."""
 WATCH_SHIFTS = """

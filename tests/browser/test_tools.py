@@ -88,9 +88,9 @@ def test_no_filter_hides_banner_or_blocks_its_requests(new_visitor: NewVisitor, 
 
 AUTOCONSENT = MODULES / "@duckduckgo" / "autoconsent"
 CONTENT_SCRIPT = AUTOCONSENT / "dist" / "autoconsent.playwright.js"
-RECOGNISED = ("de", "en", "es", "fr", "nl", "pl", "pt")
+RECOGNISED = ("de", "en", "fr", "nl", "pl", "pt")
 """Languages in which autoconsent recognises a banner and its refusal without a rule."""
-BY_RULE = ("ar", "fi", "ja", "zh-Hant")
+BY_RULE = ("ar", "es", "fi", "ja", "zh-Hant")
 """Some languages in which autoconsent needs our rule."""
 START = """([config, rules]) => {
     document.messages = [];

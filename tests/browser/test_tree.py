@@ -12,36 +12,38 @@ pytestmark = pytest.mark.browser
 
 HEADING = """
   - /children: equal
-  - heading "Cookies and your privacy" [level=2]
+  - heading "Cookies on City Museum" [level=2]
 """
 TEXT = """
   - paragraph:
     - /children: equal
-    - text: /May City Museum .* Counting visits and Maps and films\\? City Museum Foundation is .* Off if you refuse/
-    - link "Privacy settings"
-    - text: . Data would go to
+    - text: /May City Museum Foundation use .* for Counting visits and Maps and films\\? Data would go to/
     - link "Example Maps Inc."
+    - text: Change this any time in
+    - link "Privacy settings"
+    - text: .
 """
 ANSWERS = """
   - button "Refuse all"
   - button "Accept all"
 """
 FURTHER = """
-  - link "Privacy policy"
-  - button "Close"
+  - paragraph:
+    - link "Privacy policy"
+  - button "Close": ×
 """
 PURPOSES = """
   - group:
     - text: Choose
     - group "Purposes":
       - /children: equal
-      - text: Purposes
       - checkbox "Counting visits" [checked=false]
       - text: Counting visits
       - paragraph: We count visits to see which pages help.
       - checkbox "Maps and films" [checked=false]
       - text: Maps and films
       - paragraph: We show maps and films of another company.
+    - paragraph: "Off if you refuse: Map of the museum and Film of the house."
   - button "Save my choice"
 """
 FIRST_LAYER = f"""{HEADING}{TEXT}{ANSWERS}
@@ -58,11 +60,11 @@ PAGE = """
 """
 BODIES = {
     "first layer": f"""
-- region "Cookies and your privacy":{FIRST_LAYER}{PAGE}""",
+- region "Cookies on City Museum":{FIRST_LAYER}{PAGE}""",
     "purposes open": f"""
-- region "Cookies and your privacy":{HEADING}{TEXT}{ANSWERS}{PURPOSES}{FURTHER}{PAGE}""",
+- region "Cookies on City Museum":{HEADING}{TEXT}{ANSWERS}{PURPOSES}{FURTHER}{PAGE}""",
     "error": f"""
-- region "Cookies and your privacy":{HEADING}{TEXT}
+- region "Cookies on City Museum":{HEADING}{TEXT}
   - alert: Your choice could not be saved. Please check the connection and try again.{ANSWERS}
   - group: Choose{FURTHER}{PAGE}""",
     "answer kept": f"""{PAGE}
@@ -129,9 +131,15 @@ BODIES = {
 - region "Privacy settings":
   - heading "Privacy settings" [level=2]
   - paragraph: You refused all purposes that are not strictly necessary.
-  - paragraph: /^City Museum Foundation is responsible/{ANSWERS}{PURPOSES}
-  - link "Privacy policy"
-  - button "Close"
+  - paragraph:
+    - text: Data would go to
+    - link "Example Maps Inc."
+    - text: Change this any time in
+    - link "Privacy settings"
+    - text: .{ANSWERS}{PURPOSES}
+  - paragraph:
+    - link "Privacy policy"
+  - button "Close": ×
 """,
 }
 

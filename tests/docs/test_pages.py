@@ -229,7 +229,7 @@ def test_form_works_without_a_captcha_and_asks_it_where_it_is_allowed() -> None:
     passed = ("/contact", {"text": "Hello", "g-recaptcha-response": "passed"})
     shown, *replies = visit(app, "/", by_person, by_program, "accept_all", by_person, passed)
     assert 'data-purpose="protection"' in shown.text
-    assert "Google (reCAPTCHA)" in shown.text
+    assert "Protection of the form" in shown.text
     assert [reply.status_code for reply in replies] == [200, 403, 303, 403, 200]
 
 

@@ -18,7 +18,7 @@ OFFERED = ("en", "pt-BR", "zh-Hant")
 
 def asks_in(reply: Reply, language: str) -> bool:
     """Return whether the banner in a page is in a language."""
-    asked = [own for own in ("en", "ja") if text_of(policy(), own, "banner_title") in reply.text]
+    asked = [own for own in ("en", "ja") if text_of(policy(), own, "refuse_all") in reply.text]
     return asked == [language]
 
 

@@ -57,7 +57,7 @@ def test_banner_buttons_look_alike_and_work_without_javascript() -> None:
 def test_banner_is_in_language_of_page_or_of_browser(page_language: str, accepted: str, language: str) -> None:
     html = PAGE.replace(b'lang="en"', f'lang="{page_language}"'.encode() if page_language else b"")
     reply = call(install(reply_app(html, "text/html; charset=utf-8")), headers=[*HTML, ("accept-language", accepted)])
-    assert text_of(policy(), language, "banner_title") in reply.text
+    assert text_of(policy(), language, "refuse_all") in reply.text
 
 
 def test_signals_covering_every_purpose_suppress_banner() -> None:

@@ -128,7 +128,7 @@ def english(key: str) -> str:
     ("surface", "before", "later", "how", "says"),
     [
         # Each surface, in a language other than the prevailing one.
-        (JAPANESE_PAGE, [], [], {"headers": HTML}, text_of(policy(), "ja", "banner_title")),
+        (JAPANESE_PAGE, [], [], {"headers": HTML}, text_of(policy(), "ja", "refuse_all")),
         (AGAIN, [MEDIA], [], {}, 'value="media" aria-describedby="pchoice-about-media" checked'),
         (SETTINGS, [], [], {}, ""),
         (SETTINGS, [MEDIA], [], {}, '<time datetime="2025-06-15">'),

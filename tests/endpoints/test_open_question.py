@@ -12,7 +12,7 @@ from tests.support.asgi import PREFIX, SITE, Visitor, install, page_app
 from tests.support.browsers.browser import Form, forms
 
 HTML = [("accept", "text/html")]
-QUESTION = re.compile(r'<span class="pchoice-question">.*for: (.*)\?</span>')
+QUESTION = re.compile(r'<span class="pchoice-question">.* similar data for (.*)\?</span>')
 WIDER = SITE.replace("[[recipients]]", '[[cookies]]\nname = "seen"\npurpose = "analytics"\n\n[[recipients]]', 1)
 """The policy with one more cookie for statistics."""
 STATISTICS, MAPS = "<b>Access tracing</b>", "<b>Maps and videos</b>"

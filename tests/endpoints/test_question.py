@@ -73,7 +73,7 @@ def test_question_form_answers_and_redirects_back() -> None:
 def test_question_is_in_language_of_visitor_then_page_then_browser(query: str, accepted: str, language: str) -> None:
     reply = question(Visitor(install(), [("accept-language", accepted)]), query)
     assert reply.get("content-language") == language
-    assert text_of(policy(), language, "banner_title") in reply.text
+    assert text_of(policy(), language, "refuse_all") in reply.text
 
 
 def by_cookie(request: HTTPConnection) -> str | None:

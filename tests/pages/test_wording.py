@@ -125,8 +125,8 @@ def test_prevailing_language_is_named_in_language_of_reader(language: str, preva
     ],
 )
 def test_full_stop_after_name_with_full_stop_is_dropped(value: str, expected: str) -> None:
-    own = words("en", {"banner_asked_by": "Asked by {controller}."})
-    assert own("banner_asked_by", controller=value) == expected
+    own = words("en", {"request_intro": "Asked by {controller}."})
+    assert own("request_intro", controller=value) == expected
 
 
 def test_full_stop_after_date_with_full_stop_is_dropped() -> None:
@@ -138,9 +138,9 @@ def test_full_stop_after_date_with_full_stop_is_dropped() -> None:
 
 
 def test_full_stop_within_sentence_stays() -> None:
-    own = words("en", {"banner_asked_by": "{controller} asks, {controller}, and {nobody}. {controller}..."})
+    own = words("en", {"request_intro": "{controller} asks, {controller}, and {nobody}. {controller}..."})
     asked = "<bdi>Ltd.</bdi> asks, <bdi>Ltd.</bdi>, and {nobody}. <bdi>Ltd.</bdi>.."
-    assert own("banner_asked_by", controller="Ltd.") == asked
+    assert own("request_intro", controller="Ltd.") == asked
 
 
 @pytest.mark.parametrize(
@@ -149,8 +149,8 @@ def test_full_stop_within_sentence_stays() -> None:
 def test_names_keep_their_writing_direction(language: str, name: str) -> None:
     own = words(language)
     expected = f"<bdi>{escape(name)}</bdi>"
-    assert own("banner_asked_by", controller=name).count(expected) == 1
-    assert own("banner_question", site=name, purposes="x").count(expected) == 1
+    assert own("request_intro", controller=name, date="x").count(expected) == 1
+    assert own("banner_question", controller=name, purposes="x").count(expected) == 1
     assert own("recipient_policy", recipient=name).count(expected) == 1
 
 

@@ -222,20 +222,15 @@ def lists_cookies(person: Person, said: str) -> bool:
 
 CLAIMS: dict[str, Callable[[Person, str], object]] = {
     # The question.
-    r"May Example Site store and read data \(such as cookies\) on your device, and use it, for: ([^?]*)\?": (
+    r"May Example Co., Ltd\. use cookies and similar data for ([^?]*)\?": (
         lambda it, said: find_purposes(said) == OPTIONAL - it.off
     ),
-    r"(Example Co., Ltd\.) is responsible\.": (
-        lambda it, said: it.get(f"{PREFIX}/policy").json["site"]["controller"] == said
-    ),
+    r"Cookies on (Example Site)": lambda it, said: it.get(f"{PREFIX}/policy").json["site"]["name"] == said,
     r"Off if you refuse: (.*?)\.": (
         lambda it, said: said == "Map" and it.press("refuse_all").state()["features"] == {"map": False}
     ),
-    r"Withdraw consent at any time: Privacy settings\.": (
+    r"Change this any time in Privacy settings\.": (
         lambda it, _: not it.allow(*OPTIONAL).wait(90 * DAY).press("refuse_all").allowed
-    ),
-    r"Data would go to (.*\.)": (
-        lambda it, said: all((to["name"] in said) == (to["purpose"] not in it.off) for to in FILE["recipients"])
     ),
     r"Refuse all|, and you can say no to all the rest\.": lambda it, _: not it.press("refuse_all").allowed,
     r"Accept all": lambda it, _: it.press("accept_all").allowed == it.kept(OPTIONAL - it.off),
@@ -245,7 +240,7 @@ CLAIMS: dict[str, Callable[[Person, str], object]] = {
             and it.allow("visits", "analytics").allowed == it.kept({"visits", "analytics"})
         )
     ),
-    r"(?:Allow: )?(Our record of visits|Statistics by Google|Maps and videos)": (
+    r"(?:Allow: )?(Visitor statistics|Google Analytics|Maps and videos)": (
         lambda it, said: it.allow(*find_purposes(said)).allowed == it.kept(find_purposes(said))
     ),
     # The link.
@@ -347,8 +342,8 @@ CLAIMS: dict[str, Callable[[Person, str], object]] = {
     r"Version (\w+) is in force\. Last updated on .*?\. The whole policy as data \(JSON\)": (
         lambda it, said: it.get(f"{PREFIX}/policy").json["version"] == said == it.state()["policy"]
     ),
-    r"You may refuse: the site works without it\.": (
-        lambda it, _: "<h1>Welcome</h1>" in it.press("refuse_all").get().text
+    r"(\d) third part(?:y|ies) would receive data": (
+        lambda it, said: int(said) == sum(to["purpose"] not in it.off for to in FILE["recipients"])
     ),
     r"Your consent": lambda it, _: not Person(it.site, "unknown").allowed,
     r"Nothing so far\.": lambda it, _: "changes" not in FILE,
@@ -362,7 +357,7 @@ CLAIMS: dict[str, Callable[[Person, str], object]] = {
 }  # fmt: skip
 """Pattern of a sentence -> whether it is true for somebody. A group in the pattern is what the sentence says."""
 NAMES = re.compile(
-    "(?:Home|Welcome|Example Site|Privacy settings|Cookies and your privacy|Choose|Purposes|Strictly necessary|"
+    "(?:Home|Welcome|Example Site|Privacy settings|Cookies on Example Site|Choose|Purposes|Strictly necessary|"
     "Kinds of data|Legal basis|Cookies|Name|Lifetime|Set for|this site|Recipients?|What it receives|"
     "What it uses it for|Your data|Requests and complaints|Policy version|What changed|Country: \\w+(?: States)?|"
     "Reached at: \\S+|Example Co., Ltd. answers questions, .*: privacy@example.com|"

@@ -212,13 +212,13 @@ def check_question(seen: Seen) -> None:
     assert seen.by_script.status == (200 if asked else 204)
     for html in (banner, seen.by_script.text):
         assert ticked(html) == (asked, set())
-        found = re.search(r"use it, for: (.*?)\?", text_of(html))
+        found = re.search(r"similar data for (.*?)\?", text_of(html))
         assert bool(found) == bool(asked)
         assert {id_ for id_, title in TITLES.items() if found and title in found[1]} == asked
         assert ("Maps Inc." in html) == ("media" in asked)
         assert ("Map of offices" in html) == ("media" in asked)
     # In place of the settings page, it asks for no more, though there are boxes for all.
-    found = re.search(r"use it, for: (.*?)\?", text_of(seen.opened.text))
+    found = re.search(r"similar data for (.*?)\?", text_of(seen.opened.text))
     assert {id_ for id_, title in TITLES.items() if found and title in found[1]} <= asked
 
 
