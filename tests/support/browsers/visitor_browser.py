@@ -305,7 +305,8 @@ class Visitor:
         found: str = self.page.evaluate(
             """() => {
                 const it = document.activeElement;
-                return it === document.body ? "" : it.value || it.id || it.ariaLabel || it.textContent.trim() || it.tagName;
+                return it === document.body ? ""
+                    : it.value || it.id || it.ariaLabel || it.textContent.trim() || it.tagName;
             }"""
         )
         return found
