@@ -10,6 +10,7 @@ export type State = {
   should_ask: boolean;
   decided_at: string | null;
   reloads: boolean;
+  message?: string;
   page?: Promise<{
     tell(closed?: boolean): void;
   }>;

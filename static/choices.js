@@ -4,7 +4,7 @@
 /** @typedef {Readonly<Record<string, boolean>>} Purposes purpose id -> whether it is allowed, "necessary" included */
 /**
  * @typedef {{
- *   purposes: Purposes, outcome: string, should_ask: boolean, decided_at: string | null, reloads: boolean,
+ *   purposes: Purposes, outcome: string, should_ask: boolean, decided_at: string | null, reloads: boolean, message?: string,
  *   page?: Promise<{ tell(closed?: boolean): void }>
  * }} State
  */
@@ -290,7 +290,7 @@ async function submitted(event) {
     leave(section);
     channel?.postMessage("");
     if (adopt(result)) {
-      say(section, section.dataset[result.outcome]);
+      say(section, result.message ?? section.dataset[result.outcome]);
       result.page?.then(
         (it) => it.tell(closed),
         // One view less is known.

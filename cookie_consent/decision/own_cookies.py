@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -86,7 +87,10 @@ deny.
 VISITOR = CookieSpec("visitor", "cookie_visitor", "cookie_consent.visitor", VISITOR_LIFETIME, TRACING)
 """The visitor id, and how the visitor came."""
 SAVED = CookieSpec("consent-saved", "cookie_saved", lifetime=timedelta(minutes=1), is_host_only=True)
-"""Has the next page say that an answer is saved. That page comes at once; the text is true whoever sets the cookie."""
+"""Has the next page, which comes at once, say what an answer has done.
+
+It is "saved", or for a withdrawal that deleted two cookies "withdrawn-2".
+"""
 STATE = CookieSpec("consent-state", "cookie_state", is_http_only=False)
 """Tells scripts what is allowed. It is the same for all who answered alike."""
 ERASURE = CookieSpec(
@@ -102,12 +106,18 @@ OWN_COOKIES = (CONSENT, SIGNAL, VISITOR, SAVED, STATE, ERASURE)
 
 MAX_WITHDRAWN = 8
 """The erasure cookie holds at most this many visitor ids."""
+_SAVED = re.compile(r"saved|withdrawn-[0-9]{1,3}")
 _LONGEST_PREFIX = 64
 """Keeps the cookie well below the 4096 octets at which browsers drop it (RFC 6265bis section 5.6)."""
 _IN_PATHS = "/~!$&'()*+,:=@%"
 _FEWEST_CHARACTERS = 8
 """A random key of 32 hexadecimal digits has this many different ones but once in a million times."""
 _log = logging.getLogger("cookie_consent")
+
+
+def is_saved(value: str) -> bool:
+    """Return whether this says what an answer has done; see `SAVED`."""
+    return _SAVED.fullmatch(value) is not None
 
 
 class OwnCookies:
@@ -222,6 +232,11 @@ class OwnCookies:
         return [self.forget(spec, former, base) for spec in specs if self.read(spec, cookies, former)]
 
     # What they say
+
+    def read_saved(self, cookies: bytes, place: Place) -> str:
+        """Return what the next page is to say of an answer; "" for nothing. See `SAVED`."""
+        found = (value.decode("latin-1") for value, _ in self.read(SAVED, cookies, place))
+        return next(filter(is_saved, found), "")
 
     def read_records(self, cookies: bytes, place: Place) -> list[ConsentRecord]:
         """Return the consent records in a Cookie field, with the signals that overrode each.

@@ -16,7 +16,7 @@ from cookie_consent.base.messages import forget_with_others
 from cookie_consent.decision.cookie_log import count_blocked, log_request
 from cookie_consent.decision.decision import Decision, decide, deny_optional, depends_on_signals
 from cookie_consent.decision.gate import Gate, RefusableCookie, count_reasons
-from cookie_consent.decision.own_cookies import HTTP, HTTPS, SAVED, OwnCookies, Place
+from cookie_consent.decision.own_cookies import HTTP, HTTPS, OwnCookies, Place
 from cookie_consent.decision.record import ConsentRecord, choose_newest
 from cookie_consent.decision.tokens import KnownVisitor
 from cookie_consent.policy.laws import Law, is_place
@@ -52,7 +52,7 @@ class Visit(NamedTuple):
         depends_on_signals: whether a signal could refuse a granted purpose.
         signal_cookie: the Set-Cookie field to store that a signal overrides the answer; None if it is stored already,
             or no signal does.
-        saved: whether the next page is to say that an answer is saved.
+        saved: what the next page is to say of an answer; see `OwnCookies.read_saved`.
         valid_from: when this starts being valid (seconds since 1970). If the clock is set back further, the request is
             read again.
         valid_until: when this stops being valid.
@@ -69,7 +69,7 @@ class Visit(NamedTuple):
     traced: bool = False
     depends_on_signals: bool = False
     signal_cookie: bytes | None = None
-    saved: bool = False
+    saved: str = ""
     valid_from: float = 0.0
     valid_until: float = math.inf
 
@@ -241,7 +241,7 @@ class Visits:
             traced=is_traced,
             depends_on_signals=depends_on_signals(decision),
             signal_cookie=self._make_signal_cookie(decision, now, place),
-            saved=bool(own_cookies.read(SAVED, cookies, place)),
+            saved=own_cookies.read_saved(cookies, place),
             valid_from=now if records else 0.0,
             valid_until=min(valid_until, visitor.valid_until) if visitor else valid_until,
         )

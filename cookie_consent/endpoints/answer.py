@@ -18,7 +18,7 @@ from cookie_consent.decision.decision import Decision, decide
 from cookie_consent.decision.own_cookies import CONSENT, MAX_WITHDRAWN, SAVED, SIGNAL
 from cookie_consent.decision.record import ConsentRecord, State, name_event
 from cookie_consent.decision.tokens import WithdrawnVisitor
-from cookie_consent.decision.visit import find_refused
+from cookie_consent.decision.visit import Visit, find_refused
 from cookie_consent.endpoints.answer_body import PostedAnswer, make_record, read_answer
 from cookie_consent.endpoints.answer_proof import GivenAnswer, keep_record
 from cookie_consent.endpoints.request import OwnRequest
@@ -26,12 +26,14 @@ from cookie_consent.endpoints.settings import describe_state
 from cookie_consent.http.forms import Problem, read_body
 from cookie_consent.http.site import Site
 from cookie_consent.pages.context import REFERRER
+from cookie_consent.pages.wording import Wording
 from cookie_consent.policy.parts import LONGEST_COOKIE
 from cookie_consent.tracing.access_log import AccessLog
 from cookie_consent.tracing.access_record import LONGEST, origin_of
 from cookie_consent.tracing.counts import Shown
 
 _EMPTY_CACHE = (b"clear-site-data", b'"cache"')
+_MOST_COUNTED = 999
 _ON_PAGES = ("banner", "feature")
 """Sources of answers that are given on a page of the site."""
 _NAMES = {State.GRANTED: "granted", State.REFUSED: "refused"}
@@ -57,10 +59,7 @@ async def accept_answer(site: Site, request: OwnRequest) -> Response:
     now = max(request.now, record.decided_at)
     after = decide(given.before.policy, record, frozenset(given.before.signals), now)
     begins = site.access_log is not None and after.traces and visit.visitor is None
-    fields = _make_cookies(site, request, record, now)
-    if request.is_form and given.posted.surface and given.problem is None:
-        # The script says by itself that an answer is saved, and a form that is not ours goes its own way.
-        fields.append((b"set-cookie", site.own_cookies.set(SAVED, "1", request.place)))
+    fields = _make_cookies(site, request, given, now)
     if site.access_log is not None:
         fields += trace_answer(site, site.access_log, request, given, begins=begins)
     if request.is_form or any(map(visit.decision.purposes.get, record.refused)):
@@ -72,7 +71,7 @@ async def accept_answer(site: Site, request: OwnRequest) -> Response:
     if given.problem is not None:
         given.problem.fields = fields
         raise given.problem
-    reply = _make_reply(site, request, after, begins=begins)
+    reply = _make_reply(site, request, after, begins=begins, record=record)
     reply.raw_headers += fields
     return reply
 
@@ -103,8 +102,9 @@ async def _read_given(site: Site, request: OwnRequest) -> GivenAnswer:
     return GivenAnswer(posted, shown, record)
 
 
-def _make_cookies(site: Site, request: OwnRequest, record: ConsentRecord, now: float) -> Headers:
+def _make_cookies(site: Site, request: OwnRequest, given: GivenAnswer, now: float) -> Headers:
     """Return the header fields that store an answer in the browser, and expire what it refuses."""
+    record = given.record
     own_cookies = site.own_cookies
     place = request.place
     before = request.visit.decision
@@ -117,6 +117,9 @@ def _make_cookies(site: Site, request: OwnRequest, record: ConsentRecord, now: f
         # It is about the site, whose conditions may be others than those of the service.
         on_site = decide(before.policy, record, frozenset(before.signals), now)
         cookies += own_cookies.set_state(on_site, request.cookie_field, request.now, place)
+    if request.is_form and given.posted.surface and given.problem is None:
+        # The script says by itself that an answer is saved, and a form that is not ours goes its own way.
+        cookies.append(own_cookies.set(SAVED, _name_saved(request.visit, record), place))
     fields = [(b"set-cookie", cookie) for cookie in cookies]
     if record.refused:
         fields += site.gate.expire_cookies(
@@ -139,11 +142,24 @@ def _warn_of_unlisted_host(hosts: Sequence[str], host: str) -> None:
     warn_once("hosts of answers", name, text)
 
 
-def _make_reply(site: Site, request: OwnRequest, after: Decision, *, begins: bool) -> Response:
+def _name_saved(visit: Visit, record: ConsentRecord) -> str:
+    """Return what the next page is to say of an answer; see `SAVED`."""
+    if name_event(visit.decision.record, record) != "withdrawn":
+        return "saved"
+    deleted = {*find_refused(visit.refusable_cookies, record)}
+    return f"withdrawn-{min(len(deleted), _MOST_COUNTED)}"
+
+
+def _make_reply(
+    site: Site, request: OwnRequest, after: Decision, *, begins: bool, record: ConsentRecord | None = None
+) -> Response:
     if request.is_form:
         # 303 makes the browser follow with GET, so that a reload sends no second answer (RFC 9110, section 15.4.4).
         return RedirectResponse(request.next_path or request.base, status_code=303)
     state = describe_state(site, after)
+    saved = _name_saved(request.visit, record) if record else "saved"
+    if saved != "saved":  # what else an answer has done, the page itself can say
+        state["message"] = Wording(after.policy, request.language).saved(saved).unescape()
     if begins:
         # The page view was not recorded, because tracing was off. The page's script reports it now.
         state["tracing_began"] = True

@@ -16,6 +16,7 @@ from cookie_consent.base.bounds import LONGEST_KEPT, LONGEST_WAIT, RateLimit
 from cookie_consent.base.clock import seconds_of
 from cookie_consent.base.messages import log_failure, warn_once
 from cookie_consent.decision.decision import Decision, decide
+from cookie_consent.decision.own_cookies import is_saved
 from cookie_consent.decision.record import ConsentRecord
 from cookie_consent.endpoints.answer_body import PostedAnswer, keep_refusals
 from cookie_consent.endpoints.request import OwnRequest
@@ -225,7 +226,7 @@ def _render_shown_text(
     feature = next((feature for feature in then.policy.features if feature.id == posted.feature), None)
     details: dict[str, Any] = {}
     if posted.surface == "settings":
-        details["notice"] = posted.notice if posted.notice in NOTICES else ""
+        details["notice"] = posted.notice if posted.notice in NOTICES or is_saved(posted.notice) else ""
         details["counts_on"] = request.counts_on
         details["own_cookies"] = list_own_cookies(site, then.policy, request.base, request.place)
     elif posted.surface == "card":

@@ -30,7 +30,7 @@ async def show_settings(site: Site, request: OwnRequest) -> Response:
     count_opening(site, request)
     notice = ""
     if request.visit.saved and request.visit.decision.record:
-        notice = "saved"
+        notice = request.visit.saved
     elif "erased" in request.query:
         notice = "erased_nothing" if request.query["erased"] == "nothing" else "erased"
         if notice == "erased" and request.visit.decision.traces:
@@ -39,7 +39,7 @@ async def show_settings(site: Site, request: OwnRequest) -> Response:
 
 
 async def make_settings_page(site: Site, request: OwnRequest, notice: str, status: int = 200) -> Response:
-    """Return the settings page with a message, one of `NOTICES`."""
+    """Return the settings page with a message; see `Pages.settings`."""
     decision = request.visit.decision
     kept = await summarize(site, request)
     if notice.startswith("erased") and kept["records"]:

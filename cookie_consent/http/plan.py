@@ -116,7 +116,7 @@ class Insert(NamedTuple):
         encoding: the encoding of the page, for our markup.
         asks: whether it gets the question.
         link: whether it gets what is said at its end: the link to the settings, news.
-        says_saved: whether it says that an answer is saved.
+        saved: what it says of an answer; see `OwnCookies.read_saved`.
         first: whether the question is the first of a visit.
         came_from: the origin that the visitor came from, or the campaign of the page before as "?utm_source=…".
         has_ended: whether a consent has ended, so that what it allowed is cleared.
@@ -127,7 +127,7 @@ class Insert(NamedTuple):
     encoding: str
     asks: bool = False
     link: bool = False
-    says_saved: bool = False
+    saved: str = ""
     first: bool = False
     came_from: str = ""
     has_ended: bool = False
@@ -322,21 +322,21 @@ def plan_insert(  # noqa: PLR0913 (what a page depends on)
     if b"etag" in head.found or (b"cache-control" in head.found and is_shared(head.fields)):
         new.advice = "cacheable"
     link = not is_silent and (site.settings_link or decision.news is not None or decision.honours_gpc)
-    says_saved = not is_silent and visit.saved and decision.record is not None
-    if asks or link or says_saved:
+    saved = "" if is_silent or decision.record is None else visit.saved
+    if asks or link or saved:
         new.vary = site.page_depends_on
         # For a page in a frame, the page around it asks.
         if head.request.get(b"sec-fetch-dest") in FRAMES:
-            asks = link = says_saved = False
-    if says_saved:
+            asks, link, saved = False, False, ""
+    if saved:
         # The page is not kept, and the next page does not say it again.
         new.cache = "no-store"
         new.add += ((b"set-cookie", site.own_cookies.forget(SAVED, visit.place)),)
-    if asks or link or says_saved or (site.tells_vendors and method != "HEAD"):
+    if asks or link or saved or (site.tells_vendors and method != "HEAD"):
         first = asks and is_arrival(head.request)
         came_from = read_arrival(head.request, site) if asks else ""
         ended = decision.record is None and bool(visit.refused_cookies)
-        new.insert = Insert(encoding, asks, link, says_saved, first, came_from, ended, may_inline, policies)
+        new.insert = Insert(encoding, asks, link, saved, first, came_from, ended, may_inline, policies)
 
 
 def is_arrival(request: Mapping[bytes, bytes]) -> bool:

@@ -58,7 +58,7 @@ def render(
         known = deny_optional(decision) if site.is_shared else decision
         head = tell_vendors(base, known, rules, is_shared=site.is_shared, has_ended=insert.has_ended)
     language = consent.language_of_page(places.language, is_shared=site.is_shared)
-    if not (insert.asks or insert.link or insert.says_saved):
+    if not (insert.asks or insert.link or insert.saved):
         return Pieces(head, b"", b"", b""), language
     next_path = own_path(scope, has_query=not site.is_shared)
     where = (base, language, next_path, insert.encoding)
@@ -85,7 +85,7 @@ def find_pieces(
     # Whether the policy has changed depends on which purposes the answer named.
     answered = None if record is None else tuple(record.answers)
     says = (decision.policy, decision.status, decision.outcome, decision.news, decision.honours_gpc, decision.signals)
-    shows = (insert.asks, insert.link, insert.says_saved, rules, reloads, base, language, bool(next_path), encoding)
+    shows = (insert.asks, insert.link, insert.saved, rules, reloads, base, language, bool(next_path), encoding)
     key = (shows, says, answered, *decision.reasons.values())
     pieces = site.pieces_kept.get(key)
     if pieces is None:
@@ -111,15 +111,15 @@ def make_pieces(
     styles: list[str] = []
     question = b""
     link = b""
-    if insert.asks or insert.says_saved:
+    if insert.asks or insert.saved:
         styles.append("choices.css")
     if insert.asks:
         options = QuestionOptions(reloads=reloads, shared=site.shared_cookie, asks_first=site.asks_first)
         script = script_tag(base, rules.script_nonce, "shared.js" if site.is_shared else "choices.js")
         question = site.pages.mark_banner(decision, *where, options=options)
         question += make_template(script)
-    if insert.says_saved:
-        question += site.pages.mark("saved.html", decision, *where)
+    if insert.saved:
+        question += site.pages.mark("saved.html", decision, *where, saved=insert.saved)
     if insert.link:
         styles.append("link.css")
         link = site.pages.mark_footer(decision, *where, link=site.settings_link, wherever=site.is_shared)

@@ -249,7 +249,7 @@ class Site:
         """Record signals, say whether the request is traced, and return its trace if there will be an access record."""
         if visit.depends_on_signals and self.proof is not None:
             self.proof.signals.note(visit.decision)
-        consent.returned = visit.saved
+        consent.returned = bool(visit.saved)
         request.decide(traced=visit.traced)
         if self.access_log is None or not visit.traced or scope["type"] != "http":
             return None

@@ -38,7 +38,6 @@ LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 CARD_SALT = "cookie_consent.card"
 NOTICES: Mapping[str, tuple[str, ...]] = {
     "": (),
-    "saved": ("kept",),
     "erased": ("erased",),
     "erased_not_proof": ("erased", "proof_stays"),
     "erased_still_traced": ("erased", "still_traced"),
@@ -128,13 +127,14 @@ class Pages:
     ) -> str:
         """Return the settings page.
 
-        `notice` is the name of a message, one of `NOTICES`; a name that begins with "error" marks an error. `counts_on`
-        are the hosts on which an answer counts; none for this host alone, which is not said. `kept` is what is stored
-        about the visitor, with the keys of `NOTHING_KEPT`; without it, the page does not say.
+        `notice` is the name of a message, one of `NOTICES`, or what our cookie `SAVED` says. A name that begins with
+        "error" marks an error. `counts_on` are the hosts on which an answer counts; none for this host alone, which is
+        not said. `kept` is what is stored about the visitor, with the keys of `NOTHING_KEPT`; without it, the page does
+        not say.
         """
         policy = decision.policy
         words = Wording(policy, language)
-        cookies = (*own_cookies, *policy.cookies)
+        cookies = (*policy.cookies, *(cookie for cookie in own_cookies if cookie.purpose != "necessary"))
         return self.page(
             "settings.html",
             decision,
@@ -143,12 +143,13 @@ class Pages:
             next_path=next_path,
             intro="settings_intro_opt_out" if policy.is_opt_out else self._intro,
             notice=notice,
-            message=words.paragraph(*map(words, NOTICES[notice])),
+            message=words.paragraph(*map(words, NOTICES[notice])) if notice in NOTICES else words.saved(notice),
             error=notice.startswith("error"),
             counts_on=counts_on,
             clears={"vendors": [], "holds": {}, "stored": policy.stored, "refused": refused_in_storage(decision)},
             kept=kept,
             cookies={id_: [cookie for cookie in cookies if cookie.purpose == id_] for id_ in policy.in_force},
+            own_cookies=[cookie for cookie in own_cookies if cookie.purpose == "necessary"],
             changes=sorted(policy.changes, key=lambda change: change.date, reverse=True),
         )
 

@@ -121,6 +121,14 @@ class Wording:
         # Not Markup.format: a stray brace in a site's own text must not break the page.
         return Markup(_PLACEHOLDER.sub(fill, str(escape(text))))  # noqa: S704
 
+    def saved(self, saved: str) -> Markup:
+        """Return the sentences that say what an answer has done, given the value of our cookie `SAVED`."""
+        what, _, deleted = saved.partition("-")
+        if what != "withdrawn":
+            return self("kept")
+        number = int(deleted)
+        return self.paragraph(self("withdrawn"), self.pluralize("cookies_deleted", number) if number else "")
+
     def prevails(self) -> Markup:
         """Return the sentence that names the prevailing language, as its reader calls it; empty in that language."""
         prevailing = self._policy.site.prevailing_language

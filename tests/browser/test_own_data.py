@@ -40,6 +40,7 @@ def test_visitor_reads_exports_and_erases_own_data(new_visitor: NewVisitor, scri
         visitor.go(path)
     visitor.go(PREFIX)
     main = visitor.page.get_by_role("main")
+    main.get_by_text(str(words("see"))).click()
     expect(main).to_contain_text(str(words.pluralize("kept_records", 1)))
     consent_id, visitor_id = main.locator("li code").all_inner_texts()
     assert eventually(lambda: paths_of(visitor.sites.records, visitor_id) >= TRACED)

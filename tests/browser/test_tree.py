@@ -96,36 +96,65 @@ BODIES = {
       - listitem:
         - link "العربية"
 - main:
-  - heading "Privacy settings" [level=1]
-  - button "Refuse all"
-  - button "Accept all"
-  - heading "Purposes" [level=2]
-  - region "Strictly necessary":
-    - heading "Strictly necessary" [level=3]
-    - table "Cookies"
-  - region "Counting visits":
-    - heading "Counting visits" [level=3]
-    - 'checkbox "Allow: Counting visits" [checked=false]'
-    - table "Cookies"
-  - region "Maps and films":
-    - heading "Maps and films" [level=3]
-    - 'checkbox "Allow: Maps and films" [checked=false]'
-    - term: Legal basis
-    - definition: Your consent
-    - term: Recipients
-    - definition:
-      - link "Example Maps Inc."
-    - heading "Not available without it" [level=4]
-  - button "Save my choice"
-  - heading "Recipients" [level=2]
-  - table "Maps and films"
-  - heading "Services with conditions of their own" [level=2]
-  - heading "Your data" [level=2]
-  - heading "Requests and complaints" [level=2]
-  - heading "Policy version" [level=2]
-  - heading "What changed" [level=2]
   - paragraph:
     - link "Back to the page"
+  - heading "Privacy settings" [level=1]
+  - paragraph:
+    - strong: You have not answered yet. Only what is strictly necessary is allowed.
+  - group "Purposes":
+    - /children: equal
+    - checkbox "Counting visits" [checked=false]
+    - text: Counting visits
+    - paragraph: We count visits to see which pages help.
+    - checkbox "Maps and films" [checked=false]
+    - text: Maps and films
+    - paragraph: We show maps and films of another company.
+  - paragraph: Strictly necessary Always on
+  - button "Save my choice"
+  - button "Refuse all"
+  - button "Accept all"
+  - heading "Your data" [level=2]
+  - list:
+    - listitem:
+      - group: See what is kept about you
+    - listitem:
+      - link "Download everything kept about you"
+    - listitem:
+      - link "Send a request or a complaint"
+  - group:
+    - heading "Purposes and Cookies" [level=2]
+  - group:
+    - heading "Recipients" [level=2]
+  - group:
+    - heading "Services with conditions of their own" [level=2]
+  - group:
+    - heading "Requests and complaints" [level=2]
+  - group:
+    - heading "Policy version" [level=2]
+""",
+    "folds of the settings page": """
+- main:
+  - group:
+    - region "Counting visits":
+      - heading "Counting visits" [level=3]
+      - table "Cookies"
+    - region "Maps and films":
+      - heading "Maps and films" [level=3]
+      - term: Legal basis
+      - definition: Your consent
+      - term: Recipients
+      - definition:
+        - link "Example Maps Inc."
+      - heading "Not available without it" [level=4]
+    - region "Strictly necessary":
+      - heading "Strictly necessary" [level=3]
+      - group: /\\d cookies that remember this choice/
+  - group:
+    - heading "Recipients" [level=2]
+    - table "Maps and films"
+  - group:
+    - heading "Policy version" [level=2]
+    - heading "What changed" [level=3]
 """,
     "settings in place": f"""
 - region "Privacy settings":

@@ -313,7 +313,7 @@ def test_visit_tells_whether_signals_matter_and_whether_an_answer_was_saved() ->
     assert not read(answer(REFUSED)).depends_on_signals
     assert not read(answer(granting_record(only_necessary)), visits=make_visits(only_necessary)).depends_on_signals
     assert not read().saved
-    assert read(OWN.set(SAVED, "1", HTTPS).decode().partition(";")[0]).saved
+    assert read(OWN.set(SAVED, "saved", HTTPS).decode().partition(";")[0]).saved
 
 
 # What is cached
@@ -406,7 +406,7 @@ def test_failed_decision_denies_everything_and_is_not_cached() -> None:
     assert visit.decision.purposes == NOTHING
     assert visit.visible_cookies == b""
     assert (visit.refusable_cookies, visit.refused_cookies, visit.visitor) == ((), (), None)
-    assert (visit.traced, visit.depends_on_signals, visit.saved) == (False, False, False)
+    assert (visit.traced, visit.depends_on_signals, visit.saved) == (False, False, "")
     assert read(answer(GRANTED), "session=1", visits=visits) is not visit
 
 

@@ -111,8 +111,11 @@ MEDIA = {"choice": "save", "purposes": {"media": True}}
 ONLY_MEDIA_ASKED = {"choice": "grant", "purposes": {"media": True}}
 
 
-def form_of(html: str, surface: str) -> Form:
-    return next(form for form in forms(html) if ("surface", surface) in form.hidden)
+def form_of(html: str, surface: str, button: str) -> Form:
+    """Return the form of a surface that has a button for all purposes."""
+    return next(
+        form for form in forms(html) if ("surface", surface) in form.hidden and ("choice", button) in form.buttons
+    )
 
 
 def newest_record(ledger: Ledger) -> dict[str, Any]:
@@ -174,7 +177,7 @@ def test_kept_text_is_what_was_shown(
     reader = Visitor(visitor.app, [field for field in visitor.headers if field[0] != "accept-language"])
     reader.jar = dict(visitor.jar)
     prevailing = reader.get(surface.path, query=surface.query.replace(b"language=ja", b"")).text
-    form = form_of(shown, surface.name)
+    form = form_of(shown, surface.name, surface.button)
     for answer in later:
         visitor.post(answer)
         clock.forward(days=1)
@@ -198,7 +201,7 @@ def test_kept_text_has_notice_of_changed_policy_and_mount_path() -> None:
     where: dict[str, Any] = {"path": f"{root}{PREFIX}", "root_path": root}
     reply = visitor.send_form("choice=accept_all&policy=0000000000000000&surface=settings&language=ja", **where)
     assert reply.status == 409
-    visitor.send_form(form_of(reply.text, "settings").pressed("accept_all"), **where)
+    visitor.send_form(form_of(reply.text, "settings", "accept_all").pressed("accept_all"), **where)
     kept = run(explain(ledger, newest_record(ledger)))
     assert kept.html == without_form_ids(reply.text)
     assert english("error_policy_changed") in kept.prevailing_html
@@ -209,7 +212,7 @@ def test_kept_text_of_card_says_what_was_shown_with_the_title_that_the_app_gave(
     ledger = MemoryLedger()
     visitor = Visitor(install(site(), ledger=ledger, inject=False), HTML)
     shown = visitor.get("/card").text
-    visitor.send_form(form_of(shown, "card").pressed("grant"))
+    visitor.send_form(form_of(shown, "card", "grant").pressed("grant"))
     kept = run(explain(ledger, newest_record(ledger))).html
     said = re.findall(r"<p[^>]*>(.*?)</p>", shown)
     assert said == re.findall(r"<p[^>]*>(.*?)</p>", kept)
@@ -224,7 +227,7 @@ def test_kept_text_has_dates_in_format_of_each_language(languages: tuple[str, st
     visitor.accept()
     clock.forward(days=2)
     shown = visitor.get(PREFIX).text
-    visitor.send_form(form_of(shown, "settings").pressed("refuse_all"))
+    visitor.send_form(form_of(shown, "settings", "refuse_all").pressed("refuse_all"))
     kept = run(explain(ledger, newest_record(ledger)))
     assert kept.html == settings_in(shown)
     for text, tag in ((kept.prevailing_html, languages[0]), (kept.html, languages[1])):
@@ -271,7 +274,7 @@ def test_no_text_is_kept_of_a_page_that_showed_an_answer_without_record(
     visitor.post(first)
     visitor.app = app
     clock.forward(days=1)
-    form = form_of(visitor.get(PREFIX).text, "settings")
+    form = form_of(visitor.get(PREFIX).text, "settings", "accept_all")
     visitor.post(then)
     clock.forward(days=1)
     visitor.send_form(form.pressed("accept_all"))

@@ -112,9 +112,9 @@ def test_erasure_is_offered_only_while_there_is_something_to_erase() -> None:
     visitor.refuse()
     assert offered_erasure(visitor) is None
     visitor.accept()
-    assert offered_erasure(visitor) == f"{words('answer_stays')} {words('erase')}"
+    assert offered_erasure(visitor) == f"{words('erase')} {words('answer_stays')}"
     visitor.refuse()
-    assert offered_erasure(visitor) == f"{words('answer_stays')} {words('erase')}"
+    assert offered_erasure(visitor) == f"{words('erase')} {words('answer_stays')}"
     visitor.post({}, path=ERASE)
     assert offered_erasure(visitor) is None
 

@@ -12,6 +12,7 @@ from tests.support.policies import text_of
 
 HTML = [("accept", "text/html,*/*;q=0.8"), ("user-agent", PHONE)]
 COOKIE = "__Host-consent-saved"
+WITHDRAWN = "You have withdrawn your consent."
 SAVED, BACK = text_of(policy(), "en", "kept"), text_of(policy(), "en", "back")
 
 
@@ -34,7 +35,7 @@ def messages(reply: Reply) -> list[str]:
 def test_page_says_once_that_answer_of_form_is_saved(visitor: Visitor, choice: str, status: str) -> None:
     (form,) = forms(visitor.get("/there", query=b"a=1&b=2").text)
     reply = visitor.send_form(form.pressed(choice))
-    assert f"{COOKIE}=1; Max-Age=60; Path=/; HttpOnly; SameSite=Lax; Secure" in reply.all("set-cookie")
+    assert f"{COOKIE}=saved; Max-Age=60; Path=/; HttpOnly; SameSite=Lax; Secure" in reply.all("set-cookie")
     assert reply.get("location") == "/there?a=1&b=2#pchoice"
     page = visitor.get("/there", query=b"a=1&b=2")
     assert messages(page) == [f"{SAVED} {text_of(policy(), 'en', f'status_{status}')} {BACK}"]
@@ -55,11 +56,30 @@ def test_withdrawal_is_said_on_settings_page_once(visitor: Visitor) -> None:
     reply = visitor.send_form(form.pressed("refuse_all"))
     assert (reply.status, reply.get("location")) == (303, f"{PREFIX}?language=en&next=/there#pchoice")
     said = visitor.get(PREFIX, query=b"language=en&next=/there")
-    assert messages(said) == [f"{SAVED} {BACK}"]
+    assert messages(said) == [WITHDRAWN]
     assert '<a href="/there">Back to the page</a>' in said.text
     assert text_of(policy(), "en", "status_refused") in said.text
     assert messages(visitor.get(PREFIX, query=b"language=en&next=/there")) == []
     assert messages(visitor.get("/there")) == []
+
+
+@pytest.mark.parametrize(("cookies", "says"), [(1, "1 cookie was deleted."), (2, "2 cookies were deleted.")])
+def test_withdrawal_says_how_many_cookies_it_has_deleted(visitor: Visitor, cookies: int, says: str) -> None:
+    visitor.accept()
+    visitor.jar |= {f"_ga{number}": "1" for number in range(cookies)}
+    by_script = visitor.post({"choice": "refuse_all"}).json["message"]
+    assert by_script == f"{WITHDRAWN} {says}"
+    visitor.accept()
+    visitor.jar |= {f"_ga{number}": "1" for number in range(cookies)}
+    visitor.send_form("choice=refuse_all&surface=banner")
+    assert messages(visitor.get()) == [f"{WITHDRAWN} {says} {text_of(policy(), 'en', 'status_refused')} {BACK}"]
+
+
+@pytest.mark.parametrize("value", ["1", "withdrawn", "withdrawn-1000", "withdrawn-<b>", "withdrawn-²", "saved-1"])
+def test_nothing_else_that_the_cookie_holds_is_said(visitor: Visitor, value: str) -> None:
+    visitor.refuse()
+    visitor.jar[COOKIE] = value
+    assert messages(visitor.get()) == []
 
 
 @pytest.mark.parametrize("next_path", ["", "//evil.example", "https://evil.example/", "/\\evil.example"])
@@ -81,7 +101,7 @@ def test_browser_without_cookies_is_told_of_nothing_saved(visitor: Visitor) -> N
     visitor.jar.clear()
     assert messages(visitor.get()) == []
     # Only the message could be kept, for example: it would not be true.
-    visitor.jar[COOKIE] = "1"
+    visitor.jar[COOKIE] = "saved"
     assert messages(visitor.get()) == []
     assert messages(visitor.get(PREFIX)) == []
 

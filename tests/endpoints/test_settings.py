@@ -32,8 +32,8 @@ def test_settings_page_shows_saved_answer() -> None:
     visitor.save(media=True)
     text = visitor.get(PREFIX).text
     assert text_of(policy(), "en", "status_partial") in text
-    assert 'value="media" checked' in text
-    assert 'value="analytics" checked' not in text
+    assert 'value="media" aria-describedby="pchoice-about-media" checked' in text
+    assert 'aria-describedby="pchoice-about-analytics" checked' not in text
     assert '<time datetime="2025-12-16">' in text
 
 

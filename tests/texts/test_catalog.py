@@ -88,7 +88,9 @@ def test_counted_texts_have_plural_forms_of_whole_numbers() -> None:
         counted = {name: text for name, text in catalog.shipped(language).items() if not isinstance(text, str)}
         assert counted.keys() == {
             "banner_recipients",
+            "cookies_deleted",
             "kept_records",
+            "own_cookies",
             "days",
             "hours",
             "minutes",

@@ -208,6 +208,14 @@ def confirms_once(person: Person, said: str) -> bool:
     return is_set and is_said and "__Host-consent-saved" not in other.jar
 
 
+def deletes_as_many(person: Person, said: str) -> bool:
+    other = Person(person.site, "granted")
+    other.get("/")
+    before = {*other.jar}
+    other.press("refuse_all")
+    return len(before - other.jar.keys()) == int(said)
+
+
 def keeps_the_answer(person: Person, said: str) -> bool:
     before = person.state()["purposes"]
     return bool(person.erase().state()["purposes"] == before)
@@ -240,7 +248,7 @@ CLAIMS: dict[str, Callable[[Person, str], object]] = {
             and it.allow("visits", "analytics").allowed == it.kept({"visits", "analytics"})
         )
     ),
-    r"(?:Allow: )?(Visitor statistics|Google Analytics|Maps and videos)": (
+    r"(Visitor statistics|Google Analytics|Maps and videos)": (
         lambda it, said: it.allow(*find_purposes(said)).allowed == it.kept(find_purposes(said))
     ),
     # The link.
@@ -248,6 +256,11 @@ CLAIMS: dict[str, Callable[[Person, str], object]] = {
     r"Privacy settings: accepted": lambda it, _: it.allowed == OPTIONAL,
     r"Privacy settings: partly accepted": lambda it, _: set() < it.allowed < OPTIONAL,
     # What is kept saved, once, without JavaScript.
+    r"You have withdrawn your consent\.": lambda it, _: not it.allowed and it.state()["decided_at"],
+    r"(\d+) cookies? w(?:as|ere) deleted\.": deletes_as_many,
+    r"(\d+) cookies? that remembers? this choice": (
+        lambda it, said: len(find_cookies_of_a_life(it.site) - {"_ga", "__Host-visitor"}) == int(said)
+    ),
     r"Your choice is saved\.": lambda it, _: it.state()["status"] != "unknown" and it.state()["decided_at"],
     r"Back to the page": lambda it, _: "Your choice is saved" not in it.get().text,
     # The settings.
@@ -316,9 +329,10 @@ CLAIMS: dict[str, Callable[[Person, str], object]] = {
     r"Nothing was found for this browser\.": (
         lambda it, _: not any(it.export(kind) for kind in ("consent_records", "access_records", "visitor_id"))
     ),
+    r"See what is kept about you": lambda it, _: ("Nothing was found" in it.get(PREFIX).text) == (not it.jar),
     r"This is what Example Site keeps about you:": lambda it, _: it.jar,
     r"Receipt of your answer": lambda it, _: it.get(f"{PREFIX}/receipt").status == 200,
-    r"Everything kept about you": lambda it, _: it.get(f"{PREFIX}/export").status == 200,
+    r"Download everything kept about you": lambda it, _: it.get(f"{PREFIX}/export").status == 200,
     r"(\d+) records? of your answers, as proof of what you were asked and answered": (
         lambda it, said: len(it.export("consent_records")) == int(said)
     ),
@@ -357,7 +371,8 @@ CLAIMS: dict[str, Callable[[Person, str], object]] = {
 }  # fmt: skip
 """Pattern of a sentence -> whether it is true for somebody. A group in the pattern is what the sentence says."""
 NAMES = re.compile(
-    "(?:Home|Welcome|Example Site|Privacy settings|Cookies on Example Site|Choose|Purposes|Strictly necessary|"
+    "(?:Home|Welcome|Example Site|Privacy settings|Cookies on Example Site|Choose|Purposes(?: and Cookies)?|"
+    "Strictly necessary|"
     "Kinds of data|Legal basis|Cookies|Name|Lifetime|Set for|this site|Recipients?|What it receives|"
     "What it uses it for|Your data|Requests and complaints|Policy version|What changed|Country: \\w+(?: States)?|"
     "Reached at: \\S+|Example Co., Ltd. answers questions, .*: privacy@example.com|"

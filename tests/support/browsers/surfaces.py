@@ -52,6 +52,10 @@ def _open_the_settings(visitor: Visitor) -> None:
     visitor.page.locator("[data-privacy-settings]").click()
 
 
+def _unfold(visitor: Visitor) -> None:
+    visitor.page.locator("details.pchoice-fold").evaluate_all("all => all.forEach(it => it.open = true)")
+
+
 START = "/corner/{}/"
 SETTINGS = f"/corner{PREFIX}?language={{}}&next=/corner/en/"
 REQUESTS = f"/corner{PREFIX}/requests?language={{}}"
@@ -68,6 +72,7 @@ SURFACES = {
     "card": Surface("/corner/{}/map", ".pchoice-box", "refuse_all"),
     "explaining page": Surface("/corner/{}/film", "button[value=grant]"),
     "settings page": Surface(SETTINGS, "button[value=save]"),
+    "folds of the settings page": Surface(SETTINGS, "table", act=_unfold),
     "settings page after an answer": Surface(SETTINGS, "button[value=save]", "accept_all"),
     "settings page after an error": Surface(SETTINGS, "[role=alert]", act=_answer_an_old_question),
     "requests page": Surface(REQUESTS, "main button"),
