@@ -296,8 +296,13 @@ class BufferedSink:
 
     def _run_mover(self) -> None:
         """Move lines until memory is a quarter full. If the folder takes no more, end after a second."""
-        if not self._move(self._relaxed_bytes // 2):
-            self._sleep(_TIMEOUT)
+        while True:
+            if not (has_moved := self._move(self._relaxed_bytes // 2)):
+                self._sleep(_TIMEOUT)
+            with self._lock:  # a writer that fills memory now either sees no thread, or is seen here
+                if not has_moved or self._bytes_in - self._bytes_out <= self._relaxed_bytes:
+                    self._mover = None
+                    return
 
     # The methods below run on the thread that writes to the store.
 

@@ -407,7 +407,7 @@ def test_ledger_contains_no_personal_data_of_request() -> None:
     )
     whole = json.dumps([ledger.kept, [text for _, _, text in ledger.cited()]])
     assert [record["surface"] for record in ledger.kept[:4]] == ["banner", "again", "settings", "page"]
-    assert visitor.jar.pop("__Host-consent-saved") == "1"
+    assert visitor.jar.pop("__Host-consent-saved") == "saved"
     assert [mark for mark in (*PERSONAL_DATA, visitor_id, *visitor.jar.values()) if mark in whole] == []
 
 
