@@ -126,8 +126,9 @@ def test_damaged_line_of_the_list_keeps_nobody_else_from_being_erased_again(
     listed.path.write_bytes(b"\xff\xfe\n" + f"{TODAY - timedelta(days=1):%Y-%m-%d} {hash_of('one')}\n".encode())
     assert erase(path, "--again") == 0
     assert capsys.readouterr().out == "Erased again: 1 access record of 1 visitor.\n"
-    write(path, "one")
-    assert len([*JsonLinesSink(path).read("one")]) == 1, "a later record, which the writer compares with the list"
+    sink = JsonLinesSink(path)
+    sink.write(line(next(_NUMBERS), "one", days=-1))
+    assert len([*sink.read("one")]) == 1, "a later record, which the writer compares with the list"
     JsonLinesSink(path).purge(NOW, timedelta(days=30))
     assert hash_of("one") in listed.hashes()
 
