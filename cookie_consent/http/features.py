@@ -18,6 +18,8 @@ from cookie_consent.pages.wording import Wording
 from cookie_consent.policy.parts import Feature
 from cookie_consent.policy.policy import card_of
 
+_FIRST_TAG = re.compile(r"\s*<[a-z][^>]*", re.IGNORECASE)
+_SIZE = re.compile(r"""\s(width|height)\s*=\s*["']?(\d{1,4})(?![^"'\s])""", re.IGNORECASE)
 _TEMPLATE_TAG = re.compile(r"<(/?)template\b", re.IGNORECASE)
 
 
@@ -119,6 +121,7 @@ def consent_card(scope: Mapping[str, Any], card: str, content: str, *, preview: 
         next_path=path,
         card=about,
         content=html,
+        size=size_of(html),
         title=title,
         preview=picture,
         place=place,
@@ -157,3 +160,10 @@ def check_content(content: str) -> Markup:
     if min(depths) < 0 or depths[-1]:
         raise ValueError("The content of a card opens or closes a <template> without the other tag.")
     return Markup(content)  # noqa: S704 (the app's own HTML)
+
+
+def size_of(content: str) -> dict[str, str]:
+    """Return the height of content by the attributes of its first tag, and its width if it has one, in pixels."""
+    tag = _FIRST_TAG.match(content)
+    size = {name.lower(): pixels for name, pixels in _SIZE.findall(tag[0])} if tag else {}
+    return size if "height" in size else {}

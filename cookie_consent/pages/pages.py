@@ -198,6 +198,7 @@ class Pages:
         next_path: str,
         card: Card,
         content: str = "",
+        size: Mapping[str, str] = {},
         title: str = "",
         preview: str = "",
         place: str = "",
@@ -206,8 +207,9 @@ class Pages:
     ) -> str:
         """Return a card, to be placed in a page instead of content that sends data to somebody else.
 
-        The content is beside it, in a `<template>`. Without a `title`, the card has the name of what it is about;
-        `preview` is the path of a picture; without a `place`, the id of its element follows from the card.
+        The content is beside it, in a `<template>`; `size` is its height, and its width if known, in pixels. Without a
+        `title`, the card has the name of what it is about; `preview` is the path of a picture; without a `place`, the
+        id of its element follows from the card.
         """
         # The form carries it, so that the record of the answer can say what was read.
         mark = f"{card.id} {reloads:d} {escape(title)}".encode()
@@ -223,6 +225,7 @@ class Pages:
             place=place or f"pchoice-card-{card.id}",
             preview=preview,
             content=content,
+            size=size,
             reloads=reloads,
             scripts=script_tag(base, nonce) + script_tag(base, nonce, "cards.js"),
             style=link_styles(base, nonce, ("choices.css", "cards.css")),
