@@ -28,6 +28,8 @@ description = { en = "We show you products that you looked at." }
 retention = "30 days"
 """
 MOST_WORDS = 40
+MOST_WORDS_OF_SETTINGS = 250
+FIRST_BOX_WITHIN, SAVE_WITHIN = 500, 1000
 TOPS = """form => [...form.querySelectorAll("input[type=checkbox], button, summary, a")]
     .filter(it => it.checkVisibility())
     .map(it => [it.getBoundingClientRect().top, it.getBoundingClientRect().bottom])"""
@@ -38,12 +40,16 @@ async def page(request: Request) -> Response:
     return HTMLResponse("<!doctype html><html lang=en><meta name=viewport content=width=device-width><h1>Hello</h1>")
 
 
+def site(further: str = "") -> ConsentMiddleware:
+    """Return a site with the policy that `init` writes."""
+    policy = policy_of(tomllib.loads(starter(["en"]) + further))
+    return ConsentMiddleware(Starlette(routes=[Route("/", page)]), policy, KEY)
+
+
 @contextmanager
 def visited(browser: Browser, further: str = "") -> Iterator[Visitor]:
-    """Open a site with the policy that `init` writes on a phone. No script may fail."""
-    policy = policy_of(tomllib.loads(starter(["en"]) + further))
-    site = ConsentMiddleware(Starlette(routes=[Route("/", page)]), policy, KEY)
-    with serve(site) as sites, browser.new_context(viewport=PHONE) as context:
+    """Open the site on a phone. No script may fail."""
+    with serve(site(further)) as sites, browser.new_context(viewport=PHONE) as context:
         visitor = Visitor(context, sites)
         visitor.go("/")
         visitor.ready()
@@ -64,3 +70,20 @@ def test_four_purposes_their_answers_and_save_are_on_one_screen(browser: Browser
         places = visitor.banner.locator("form").evaluate(TOPS)
     assert min(top for top, _ in places) >= 0
     assert max(bottom for _, bottom in places) <= PHONE["height"]
+
+
+@pytest.mark.parametrize("scripted", [True, False], ids=["script", "no script"])
+def test_settings_begin_with_choices_and_save(browser: Browser, scripted: bool) -> None:
+    with (
+        serve(site(FOURTH)) as sites,
+        browser.new_context(viewport=PHONE, java_script_enabled=scripted) as context,
+    ):
+        settings = context.new_page()
+        settings.goto(f"{sites.address}/privacy-choices")
+        box = settings.locator("input[type=checkbox]:visible").first.bounding_box()
+        save = settings.get_by_role("button", name="Save").first.bounding_box()
+        words = settings.locator("body").inner_text().split()
+    assert box is not None and save is not None
+    assert box["y"] <= FIRST_BOX_WITHIN
+    assert save["y"] + save["height"] <= SAVE_WITHIN
+    assert len(words) <= MOST_WORDS_OF_SETTINGS, words
