@@ -83,7 +83,8 @@ def test_settings_begin_with_choices_and_save(browser: Browser, scripted: bool) 
         box = settings.locator("input[type=checkbox]:visible").first.bounding_box()
         save = settings.get_by_role("button", name="Save").first.bounding_box()
         words = settings.locator("body").inner_text().split()
-    assert box is not None and save is not None
+    assert box is not None
+    assert save is not None
     assert box["y"] <= FIRST_BOX_WITHIN
     assert save["y"] + save["height"] <= SAVE_WITHIN
     assert len(words) <= MOST_WORDS_OF_SETTINGS, words
