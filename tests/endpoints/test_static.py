@@ -109,7 +109,7 @@ def test_styles_are_accessible(name: str) -> None:
     ("names", "most"),
     [
         (("choices.js", "choices.css"), 4000),
-        (("cards.js", "cards.css"), 500),
+        (("cards.js", "cards.css"), 650),
         (("shared.js",), 1000),
         (("vendors.js",), 1000),
     ],
