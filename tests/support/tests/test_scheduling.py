@@ -42,13 +42,14 @@ def test_fatal():
 def test_after(): note("after")
 """
 RERUN = """
-import os, pathlib, pytest
+import os, pathlib, time, pytest
 from noted import note
 
 @pytest.mark.flaky(reruns=1)
 def test_rerun():
     note("rerun")
     if pathlib.Path("ran").read_text().count("rerun") == 1:
+        time.sleep(0.5)  # the plugin's thread, in the other process, has to read first that the test has a rerun left
         os._exit(1)
 """
 OTHER = """
