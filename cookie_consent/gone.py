@@ -38,7 +38,7 @@ _GOALS = "Declare goals and funnels in the policy file: --policy names it."
 _COMPACT = "Leave it out: compact makes Parquet files alone, which need no zone, and reports read these."
 COMMANDS: dict[str, str] = {
     "check --policy": "Name the file alone: cookie-consent check FILE.",
-    "check --page": 'Open the page under csp="enforce", and read the browser\'s console.',
+    "check --page": "Write: cookie-consent audit ADDRESS. It visits all pages of the site.",
     "playground": "Write: cookie-consent demo FILE. It shows a site with your policy, as the file is now.",
     "forward": "Let the site write to the database itself, by the URL of its access log.",
     "digest": "Leave it out: a report reads the records. compact makes Parquet files of them, which are read faster.",

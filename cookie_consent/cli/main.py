@@ -47,6 +47,7 @@ class Listed(NamedTuple):
 COMMANDS = (
     Listed("init", "Write a commented policy file to begin with.", "init"),
     Listed("check", "Check a policy file.", "check"),
+    Listed("audit", "Visit a site as its visitors do, and compare what it stores and loads with its policy.", "audit"),
     Listed("demo", "Start a small site and walk three visitors through it, or show your policy.", "demo"),
     Listed("records", "List consent records, or print the text that was shown for one.", "ledger"),
     Listed("export", "Print everything that is stored under an id, or the whole access log.", "export"),

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from cookie_consent.audit.answers import aanswer, answer, arefuse, refuse
 from cookie_consent.base.messages import forget_warnings
-from cookie_consent.testing.answers import aanswer, answer, arefuse, refuse
 
 __all__ = ["aanswering", "answering", "arefusing", "refusing", "warning_anew"]
 

@@ -20,8 +20,8 @@ from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
 from cookie_consent import ConsentMiddleware, Policy, consent_of
+from cookie_consent.audit.prefix import prefix_of
 from cookie_consent.testing import aanswer, answer, arefuse, refuse
-from cookie_consent.testing.prefix import prefix_of
 from tests.support.asgi import PREFIX, SITE, policy
 from tests.support.faulty_ledger import FaultyLedger
 from tests.support.policies import KEY

@@ -8,7 +8,7 @@ from typing import Any
 from cookie_consent.middleware import ConsentMiddleware
 
 DEFAULT = "/privacy-choices"
-_INNER = ("app", "asgi_app")
+INNER = ("app", "asgi_app")
 """Attributes with which middlewares and frameworks name the app that they wrap."""
 
 
@@ -18,8 +18,12 @@ def prefix_of(client: Any) -> str:
     Args:
         client: a `TestClient`, or a client of httpx with an `ASGITransport`.
     """
-    app = getattr(client, "app", None) or getattr(getattr(client, "_transport", None), "app", None)
-    return next(_prefixes(app, "", []), DEFAULT)
+    return next(_prefixes(app_of(client), "", []), DEFAULT)
+
+
+def app_of(client: Any) -> Any:
+    """Return the app that a client calls in the same process; None for another client."""
+    return getattr(client, "app", None) or getattr(getattr(client, "_transport", None), "app", None)
 
 
 def _prefixes(app: Any, base: str, seen: list[Any]) -> Iterator[str]:
@@ -35,16 +39,16 @@ def _prefixes(app: Any, base: str, seen: list[Any]) -> Iterator[str]:
     seen.append(app)
     if isinstance(app, ConsentMiddleware):
         yield base + app.prefix
-    for added in _listed(app, "user_middleware"):
+    for added in listed(app, "user_middleware"):
         if added.cls is ConsentMiddleware:
             yield base + added.kwargs.get("prefix", DEFAULT)
-    for name in _INNER:
+    for name in INNER:
         yield from _prefixes(getattr(app, name, None), base, seen)
-    for route in _listed(app, "routes"):
+    for route in listed(app, "routes"):
         yield from _prefixes(getattr(route, "app", None), base + getattr(route, "path", ""), seen)
 
 
-def _listed(app: Any, name: str) -> list[Any]:
+def listed(app: Any, name: str) -> list[Any]:
     """Return a list that Starlette's and FastAPI's apps have. In other frameworks, the name may be something else."""
     found = getattr(app, name, None)
     return found if isinstance(found, list) else []

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any, Protocol
 
-from cookie_consent.testing.prefix import prefix_of
+from cookie_consent.audit.prefix import prefix_of
 
 # Browsers say so themselves when a page of the site sends a request. Without it, a POST is refused.
 _HEADERS = {"sec-fetch-site": "same-origin", "accept": "application/json"}

@@ -1,0 +1,271 @@
+"""Compares what pages store and load with a policy."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from cookie_consent.audit.crawl import Page
+from cookie_consent.audit.script import COOKIE, FILE, REQUEST, STORAGE, Sight
+from cookie_consent.base.cookies import is_deletion, read_cookie_name, read_lifetime
+from cookie_consent.decision.own_cookies import OwnCookies
+from cookie_consent.http.csp import covers, find_sources, read_directives
+from cookie_consent.policy.parts import Cookie
+from cookie_consent.policy.policy import Policy
+
+UNDECLARED_COOKIE = "undeclared-cookie"
+UNDECLARED_STORAGE = "undeclared-storage"
+UNDECLARED_HOST = "undeclared-host"
+COOKIE_REFUSED = "cookie-without-consent"
+STORAGE_REFUSED = "storage-without-consent"
+HOST_REFUSED = "request-without-consent"
+TOO_LONG = "lifetime-longer-than-declared"
+SURVIVES = "survives-withdrawal"
+FAILS = "fails-when-refused"
+NEVER_SEEN = "never-seen"
+RULES = {
+    UNDECLARED_COOKIE: "A cookie is set that the policy does not declare.",
+    UNDECLARED_STORAGE: "A script keeps something in the browser that the policy does not declare.",
+    UNDECLARED_HOST: "A page loads from a host that is no recipient's.",
+    COOKIE_REFUSED: "A cookie reaches the browser although its purpose is not allowed.",
+    STORAGE_REFUSED: "A script keeps something in the browser although its purpose is not allowed.",
+    HOST_REFUSED: "A page loads from a recipient although its purpose is not allowed.",
+    TOO_LONG: "A cookie is set for longer than the policy declares.",
+    SURVIVES: "A cookie is still there after a withdrawal.",
+    FAILS: "A page fails for visitors who refuse.",
+    NEVER_SEEN: "The policy declares it, and no page that was visited uses it.",
+}
+"""Rule -> what it is about. All but the last are findings; that one is a note."""
+_MOST_PLACES = 3
+_MOST_NAMES = 10_000
+_WEB = ("http", "https", "ws", "wss")
+
+
+class Visitor(NamedTuple):
+    """A visitor of the audit.
+
+    Args:
+        name: how findings call them.
+        allowed: the purposes that they allow.
+    """
+
+    name: str
+    allowed: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something was seen.
+
+    Args:
+        page: the address of the page.
+        source: the file, and where it is known the line: of a page, a script, or the code of the app.
+        by: the tag, statement or field.
+    """
+
+    page: str
+    source: str
+    by: str
+
+
+@dataclass
+class Finding:
+    """What was found under one rule about one name.
+
+    Args:
+        rule: one of `RULES`.
+        name: the cookie, key, host or page.
+        detail: what is true of it beside the rule, or "".
+        places: where it was seen first.
+        pages: on how many pages, counted once for each visitor.
+        visitors: for whom.
+    """
+
+    rule: str
+    name: str
+    detail: str = ""
+    places: list[Place] = field(default_factory=list)
+    pages: int = 0
+    visitors: list[str] = field(default_factory=list)
+
+
+class Findings:
+    """Collects findings.
+
+    Args:
+        policy: the policy of the site.
+        netloc: the host of the site, with its port.
+        own_prefix: what the names of the middleware's own cookies begin with.
+
+    Attributes:
+        found: rule and name -> the finding.
+    """
+
+    def __init__(self, policy: Policy, netloc: str, own_prefix: str = "") -> None:
+        self.policy = policy
+        self.found: dict[tuple[str, str], Finding] = {}
+        site = policy.site
+        self._netloc = netloc
+        self._hosts = {netloc.partition(":")[0], site.domain, *site.hosts} - {""}
+        # The names do not depend on the key.
+        own = OwnCookies("".join(map(chr, range(65, 123))), prefix=own_prefix, domain=site.domain, hosts=site.hosts)
+        self._own = frozenset(own.find_readers(policy))
+        self._seen: set[str] = set()
+
+    def add(self, rule: str, name: str, visitor: str, place: Place, detail: str = "") -> None:
+        """Add what was seen to the finding about it."""
+        if (rule, name) not in self.found and len(self.found) >= _MOST_NAMES:
+            return
+        finding = self.found.setdefault((rule, name), Finding(rule, name, detail))
+        finding.pages += 1
+        if visitor not in finding.visitors:
+            finding.visitors.append(visitor)
+        if len(finding.places) < _MOST_PLACES and all(
+            (it.source, it.by) != (place.source, place.by) for it in finding.places
+        ):
+            finding.places.append(place)
+
+    def look(self, visitor: Visitor, page: Page) -> None:
+        """Compare a page that a visitor saw with the policy."""
+        for set_cookie in page.cookies:
+            self.look_at_field(visitor, set_cookie, Place(page.address, page.address, f"Set-Cookie: {set_cookie}"))
+        for source, sight in page.sights:
+            place = Place(page.address, f"{source}:{sight.line}", sight.by)
+            if sight.kind == COOKIE:
+                self._look_at_cookie(visitor, sight, place)
+            elif sight.kind == STORAGE:
+                self._look_at_storage(visitor, sight, place)
+            elif sight.kind in (REQUEST, FILE):
+                self._look_at_request(visitor, sight, place, page.csp)
+
+    def look_at_field(self, visitor: Visitor, set_cookie: str, place: Place, *, is_held: bool = False) -> None:
+        """Compare a Set-Cookie field with the policy.
+
+        Args:
+            visitor: whose response has it.
+            set_cookie: its value.
+            place: where it is from.
+            is_held: whether the middleware still decides if it is sent.
+        """
+        value = set_cookie.encode("latin-1", "replace")
+        name = read_cookie_name(value)
+        if name.decode("latin-1") in self._own or is_deletion(value, time.time()):
+            return
+        cookie = self._declared_cookie(name.decode("latin-1"), visitor, place)
+        if cookie is None:
+            return
+        if not is_held and cookie.purpose not in visitor.allowed:
+            self.add(COOKIE_REFUSED, cookie.name, visitor.name, place, f"purpose {cookie.purpose}")
+        self._check_lifetime(cookie, value, visitor, place)
+
+    def survives(self, visitor: Visitor, name: str, place: Place) -> None:
+        """Note a cookie that a visitor has after a withdrawal, if the withdrawal should have deleted it."""
+        cookie = self.policy.find_cookie(name.encode())
+        if name not in self._own and cookie is not None and cookie.purpose not in visitor.allowed:
+            declared = f"declared with path {cookie.path}" + (f" and domain {cookie.domain}" if cookie.domain else "")
+            self.add(SURVIVES, name, visitor.name, place, f"purpose {cookie.purpose}, {declared}")
+
+    def note_unseen(self) -> None:
+        """Note what is declared and was never seen."""
+        names = [
+            (cookie.name, f"[[cookies]] {cookie.name}")
+            for cookie in self.policy.cookies
+            if cookie.name not in self._own
+        ]
+        names += [
+            (recipient.id, f"[[recipients]] {recipient.id}")
+            for recipient in self.policy.recipients
+            if recipient.origins
+        ]
+        for name, declared in names:
+            if name not in self._seen:
+                self.add(NEVER_SEEN, name, "all", Place("", "policy", declared))
+
+    def list(self) -> list[Finding]:
+        """Return all findings in the order of the rules, and then of names."""
+        order = list(RULES)
+        return sorted(self.found.values(), key=lambda it: (order.index(it.rule), it.name))
+
+    def _declared_cookie(self, name: str, visitor: Visitor, place: Place) -> Cookie | None:
+        cookie = self.policy.find_cookie(name.encode("latin-1", "replace"))
+        if cookie is None:
+            self.add(UNDECLARED_COOKIE, name, visitor.name, place)
+        else:
+            self._seen.add(cookie.name)
+        return cookie
+
+    def _check_lifetime(self, cookie: Cookie, field_: bytes, visitor: Visitor, place: Place) -> None:
+        seconds = read_lifetime(field_, time.time())
+        declared = cookie.duration.total_seconds() if cookie.duration else 0.0
+        # A date, as in Expires, is a second or two away from the lifetime that was meant.
+        if seconds is not None and seconds > declared + 2:
+            days = f"{seconds / 86400:.1f} days"
+            allowed = f"{declared / 86400:.1f} days" if cookie.duration else "the browser session"
+            self.add(TOO_LONG, cookie.name, visitor.name, place, f"{days}; declared: {allowed}")
+
+    def _look_at_cookie(self, visitor: Visitor, sight: Sight, place: Place) -> None:
+        if sight.name in self._own:
+            return
+        cookie = self._declared_cookie(sight.name, visitor, place)
+        if cookie is None:
+            return
+        if _runs(sight, visitor) and cookie.purpose not in visitor.allowed:
+            self.add(COOKIE_REFUSED, cookie.name, visitor.name, place, f"purpose {cookie.purpose}")
+        self._check_lifetime(cookie, f"x={sight.field}".split('"')[0].encode("latin-1", "replace"), visitor, place)
+
+    def _look_at_storage(self, visitor: Visitor, sight: Sight, place: Place) -> None:
+        declared = [it for it in self.policy.cookies if it.is_stored and fnmatchcase(sight.name, it.name)]
+        self._seen.update(it.name for it in declared)
+        if not declared:
+            self.add(UNDECLARED_STORAGE, sight.name, visitor.name, place)
+        elif _runs(sight, visitor) and not visitor.allowed.intersection(it.purpose for it in declared):
+            self.add(STORAGE_REFUSED, sight.name, visitor.name, place, f"purpose {declared[0].purpose}")
+
+    def _look_at_request(self, visitor: Visitor, sight: Sight, place: Place, csp: Collection[str]) -> None:
+        parts = urlsplit(sight.name)
+        host = parts.hostname or ""
+        if parts.scheme not in _WEB or not host or parts.netloc == self._netloc:
+            return
+        is_own = self._is_own_host(host)
+        # On a host of the site, a recipient has a port of its own.
+        named = parts.netloc if is_own else host
+        recipients = [it for it in self.policy.recipients if any(_is_at(origin, named) for origin in it.origins)]
+        if is_own and not recipients:
+            return
+        self._seen.update(it.id for it in recipients)
+        if not recipients:
+            self.add(UNDECLARED_HOST, host, visitor.name, place)
+        elif not _runs(sight, visitor) or visitor.allowed.intersection(it.purpose for it in recipients):
+            return
+        elif not _is_stopped(host, sight.directive, csp):
+            self.add(HOST_REFUSED, host, visitor.name, place, f"purpose {recipients[0].purpose}")
+
+    def _is_own_host(self, host: str) -> bool:
+        return host in self._hosts or bool(self.policy.site.domain and host.endswith(f".{self.policy.site.domain}"))
+
+
+def _is_at(origin: str, host: str) -> bool:
+    return urlsplit(origin).netloc == host if ":" in host else covers(origin, host)
+
+
+def _runs(sight: Sight, visitor: Visitor) -> bool:
+    """Return whether a browser does it by itself for a visitor."""
+    return not sight.asks and visitor.allowed.issuperset(sight.purposes)
+
+
+def _is_stopped(host: str, directive: str, csp: Iterable[str]) -> bool:
+    """Return whether a Content-Security-Policy stops a request."""
+    for text in csp:
+        sources = find_sources(f"{directive or 'connect'}-src", read_directives(text))
+        if sources is not None and not any(covers(source, host) for source in sources):
+            return True
+    return False
+
+
+def faults(found: Iterable[Finding]) -> list[Finding]:
+    """Return all findings but notes."""
+    return [finding for finding in found if finding.rule != NEVER_SEEN]
