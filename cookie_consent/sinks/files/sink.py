@@ -81,7 +81,7 @@ class JsonLinesSink(BufferedSink):
         sleep: Callable[[float], None] = time.sleep,
         chance: Callable[[], float] = RANDOM,
     ) -> None:
-        self.path = Path(path)
+        self.path = Path(path).absolute()  # also once the process is in another folder
         if rotate_size < 1:
             raise ValueError(f"access_log: rotate_size is a number of bytes, 1 at least, not {rotate_size}.")
         if compress not in ("gzip", None):
