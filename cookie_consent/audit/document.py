@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from html.parser import HTMLParser
 from urllib.parse import urljoin
 
@@ -126,24 +126,27 @@ class Document(HTMLParser):
         return (*own, *(purpose for waiting in self._waiting for purpose in waiting or ()))
 
     def _read_element(self, tag: str, attributes: Mapping[str, str], purposes: tuple[str, ...]) -> None:
-        line, by = self.getpos()[0], shorten(self.get_starttag_text() or "")
         kind = attributes.get("type", "").strip().lower()
         if tag == "script" and kind not in _RUNS and not kind.endswith("script") and not purposes:
             return
         if tag in ("script", "style") and "src" not in attributes and "data-src" not in attributes:
-            self._code = (tag, by, purposes)
-        for name, address, directive in _list_addresses(tag, attributes, waits=bool(purposes)):
-            address = urljoin(self._base, address.strip())
-            self.sights.append(Sight(name, address, line, by, self._purposes(purposes), directive=directive))
+            self._code = (tag, shorten(self.get_starttag_text() or ""), purposes)
+        found = [
+            Sight(name, urljoin(self._base, address.strip()), 0, "", directive=directive)
+            for name, address, directive in _list_addresses(tag, attributes, waits=bool(purposes))
+        ]
         for name, value in attributes.items():
-            found: Iterator[Sight] = iter(())
-            if name.startswith("on"):
-                found = read_script(value, line)
-            elif name == "style":
-                found = read_style(value, self._base, line, by)
-            elif name == "srcdoc":
-                found = iter(Document(self._base, value).sights)
+            found += self._read_attribute(name, value)
+        if found:
+            line, by = self.getpos()[0], shorten(self.get_starttag_text() or "")
             self.sights += [it._replace(line=line, by=by, purposes=self._purposes(purposes)) for it in found]
+
+    def _read_attribute(self, name: str, value: str) -> Iterable[Sight]:
+        if name.startswith("on"):
+            return read_script(value)
+        if name == "style":
+            return read_style(value, self._base)
+        return Document(self._base, value).sights if name == "srcdoc" else ()
 
 
 def _list_addresses(tag: str, attributes: Mapping[str, str], *, waits: bool) -> Iterator[tuple[str, str, str]]:
