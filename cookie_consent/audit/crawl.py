@@ -33,6 +33,7 @@ class Page:
         cookies: its Set-Cookie fields.
         csp: its Content-Security-Policy fields.
         sights: what the document and its own scripts and style sheets do, each with the address of its file.
+        picture: what it looks like, as JPEG; empty without a browser.
     """
 
     address: str
@@ -40,6 +41,7 @@ class Page:
     cookies: tuple[str, ...]
     csp: tuple[str, ...]
     sights: tuple[tuple[str, Sight], ...]
+    picture: bytes = b""
 
 
 @dataclass

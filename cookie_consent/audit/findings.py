@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import string
 import time
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
-from typing import NamedTuple
+from itertools import islice
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from cookie_consent.audit.crawl import Page
@@ -14,8 +17,8 @@ from cookie_consent.audit.script import COOKIE, FILE, REQUEST, STORAGE, Sight
 from cookie_consent.base.cookies import is_deletion, read_cookie_name, read_lifetime
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.http.csp import covers, find_sources, read_directives
-from cookie_consent.policy.parts import Cookie
 from cookie_consent.policy.policy import Policy
+from cookie_consent.policy.syntax import written_duration
 
 UNDECLARED_COOKIE = "undeclared-cookie"
 UNDECLARED_STORAGE = "undeclared-storage"
@@ -42,6 +45,8 @@ RULES = {
 """Rule -> what it is about. All but the last are findings; that one is a note."""
 _MOST_PLACES = 3
 _MOST_NAMES = 10_000
+_TOLERANCE = 2.0
+"""Seconds. A date, as in Expires, is that far away from the lifetime that was meant."""
 _WEB = ("http", "https", "ws", "wss")
 
 
@@ -71,6 +76,11 @@ class Place:
     source: str
     by: str
 
+    def is_like(self, other: Place) -> bool:
+        """Return whether another place is the same, perhaps on another line of a page that differs by visitor."""
+        is_page = bool(self.page) and self.source.startswith(self.page) and other.source.startswith(other.page)
+        return self.by == other.by and (is_page or self.source == other.source)
+
 
 @dataclass
 class Finding:
@@ -83,6 +93,8 @@ class Finding:
         places: where it was seen first.
         pages: on how many pages, counted once for each visitor.
         visitors: for whom.
+        seconds: how long the longest cookie is kept; 0 for the browser session.
+        picture: the page where it was seen first, as JPEG; empty without a browser.
     """
 
     rule: str
@@ -91,6 +103,14 @@ class Finding:
     places: list[Place] = field(default_factory=list)
     pages: int = 0
     visitors: list[str] = field(default_factory=list)
+    seconds: float = 0
+    picture: bytes = field(default=b"", repr=False)
+
+    def document(self) -> dict[str, Any]:
+        """Return all but the picture as plain data."""
+        plain = asdict(self)
+        del plain["picture"]
+        return plain
 
 
 class Findings:
@@ -112,7 +132,7 @@ class Findings:
         self._netloc = netloc
         self._hosts = {netloc.partition(":")[0], site.domain, *site.hosts} - {""}
         # The names do not depend on the key.
-        own = OwnCookies("".join(map(chr, range(65, 123))), prefix=own_prefix, domain=site.domain, hosts=site.hosts)
+        own = OwnCookies(string.ascii_letters, prefix=own_prefix, domain=site.domain, hosts=site.hosts)
         self._own = frozenset(own.find_readers(policy))
         self._seen: set[str] = set()
 
@@ -124,43 +144,44 @@ class Findings:
         finding.pages += 1
         if visitor not in finding.visitors:
             finding.visitors.append(visitor)
-        if len(finding.places) < _MOST_PLACES and all(
-            (it.source, it.by) != (place.source, place.by) for it in finding.places
-        ):
+        if len(finding.places) < _MOST_PLACES and not any(map(place.is_like, finding.places)):
             finding.places.append(place)
 
     def look(self, visitor: Visitor, page: Page) -> None:
         """Compare a page that a visitor saw with the policy."""
+        before = len(self.found)
         for set_cookie in page.cookies:
-            self.look_at_field(visitor, set_cookie, Place(page.address, page.address, f"Set-Cookie: {set_cookie}"))
+            self.look_at_field(visitor, set_cookie, page.address, page.address)
         for source, sight in page.sights:
-            place = Place(page.address, f"{source}:{sight.line}", sight.by)
+            place = Place(page.address, f"{source}:{sight.line}" if sight.line else source, sight.by)
             if sight.kind == COOKIE:
-                self._look_at_cookie(visitor, sight, place)
+                value = f"={sight.field}".encode("latin-1", "replace")
+                self._look_at_cookie(visitor, sight.name, value, place, reaches=_runs(sight, visitor))
             elif sight.kind == STORAGE:
                 self._look_at_storage(visitor, sight, place)
             elif sight.kind in (REQUEST, FILE):
                 self._look_at_request(visitor, sight, place, page.csp)
+        for finding in islice(self.found.values(), before, None):
+            finding.picture = page.picture
 
-    def look_at_field(self, visitor: Visitor, set_cookie: str, place: Place, *, is_held: bool = False) -> None:
+    def look_at_field(
+        self, visitor: Visitor, set_cookie: str, page: str, source: str, *, is_held: bool = False
+    ) -> None:
         """Compare a Set-Cookie field with the policy.
 
         Args:
             visitor: whose response has it.
             set_cookie: its value.
-            place: where it is from.
+            page: the address of the response.
+            source: the file and line that it is from, or the page.
             is_held: whether the middleware still decides if it is sent.
         """
+        # The value may be a secret.
+        place = Place(page, source, re.sub("=[^;]*", "=...", f"Set-Cookie: {set_cookie}", count=1))
         value = set_cookie.encode("latin-1", "replace")
-        name = read_cookie_name(value)
-        if name.decode("latin-1") in self._own or is_deletion(value, time.time()):
-            return
-        cookie = self._declared_cookie(name.decode("latin-1"), visitor, place)
-        if cookie is None:
-            return
-        if not is_held and cookie.purpose not in visitor.allowed:
-            self.add(COOKIE_REFUSED, cookie.name, visitor.name, place, f"purpose {cookie.purpose}")
-        self._check_lifetime(cookie, value, visitor, place)
+        if not is_deletion(value, time.time()):
+            name = read_cookie_name(value).decode("latin-1")
+            self._look_at_cookie(visitor, name, value, place, reaches=not is_held)
 
     def survives(self, visitor: Visitor, name: str, place: Place) -> None:
         """Note a cookie that a visitor has after a withdrawal, if the withdrawal should have deleted it."""
@@ -190,32 +211,33 @@ class Findings:
         order = list(RULES)
         return sorted(self.found.values(), key=lambda it: (order.index(it.rule), it.name))
 
-    def _declared_cookie(self, name: str, visitor: Visitor, place: Place) -> Cookie | None:
+    def _look_at_cookie(self, visitor: Visitor, name: str, value: bytes, place: Place, *, reaches: bool) -> None:
+        """Compare a cookie with the policy.
+
+        Args:
+            visitor: who gets it.
+            name: its name.
+            value: a Set-Cookie field with its attributes.
+            place: where it is from.
+            reaches: whether browsers store it for this visitor.
+        """
+        if name in self._own:
+            return
+        seconds = read_lifetime(value, time.time()) or 0.0
         cookie = self.policy.find_cookie(name.encode("latin-1", "replace"))
         if cookie is None:
             self.add(UNDECLARED_COOKIE, name, visitor.name, place)
-        else:
-            self._seen.add(cookie.name)
-        return cookie
-
-    def _check_lifetime(self, cookie: Cookie, field_: bytes, visitor: Visitor, place: Place) -> None:
-        seconds = read_lifetime(field_, time.time())
-        declared = cookie.duration.total_seconds() if cookie.duration else 0.0
-        # A date, as in Expires, is a second or two away from the lifetime that was meant.
-        if seconds is not None and seconds > declared + 2:
-            days = f"{seconds / 86400:.1f} days"
-            allowed = f"{declared / 86400:.1f} days" if cookie.duration else "the browser session"
-            self.add(TOO_LONG, cookie.name, visitor.name, place, f"{days}; declared: {allowed}")
-
-    def _look_at_cookie(self, visitor: Visitor, sight: Sight, place: Place) -> None:
-        if sight.name in self._own:
+            finding = self.found.get((UNDECLARED_COOKIE, name))
+            if finding is not None:
+                finding.seconds = max(seconds, finding.seconds)
             return
-        cookie = self._declared_cookie(sight.name, visitor, place)
-        if cookie is None:
-            return
-        if _runs(sight, visitor) and cookie.purpose not in visitor.allowed:
+        self._seen.add(cookie.name)
+        if reaches and cookie.purpose not in visitor.allowed:
             self.add(COOKIE_REFUSED, cookie.name, visitor.name, place, f"purpose {cookie.purpose}")
-        self._check_lifetime(cookie, f"x={sight.field}".split('"')[0].encode("latin-1", "replace"), visitor, place)
+        declared = cookie.duration.total_seconds() if cookie.duration else 0.0
+        if seconds > declared + _TOLERANCE:
+            lasts, allowed = (written_duration(it) if it else "the browser session" for it in (seconds, declared))
+            self.add(TOO_LONG, cookie.name, visitor.name, place, f"{lasts}; declared: {allowed}")
 
     def _look_at_storage(self, visitor: Visitor, sight: Sight, place: Place) -> None:
         declared = [it for it in self.policy.cookies if it.is_stored and fnmatchcase(sight.name, it.name)]

@@ -167,4 +167,6 @@ def load_app(target: str) -> Any:
         if not hasattr(app, part):
             raise ValueError(f"{target!r}: the module has no {name!r}.")
         app = getattr(app, part)
+    if isinstance(app, type) or not callable(app):
+        raise ValueError(f"{target!r} is no app, but a {type(app).__name__}.")
     return app

@@ -40,6 +40,7 @@ _STRING = r"""(?: " (?: [^"\\\n] | \\. )* " | ' (?: [^'\\\n] | \\. )* ' | ` (?: 
 _COMMENT_OR_STRING = re.compile(
     rf"(?P<comment> /\* .*? \*/ | (?<! [:\\] ) // [^\n]* ) | {_STRING}", re.DOTALL | re.VERBOSE
 )
+_QUOTE = re.compile("[\"'`]")
 _TEXT = r"""["'`] (?P<{0}> [^"'`$\n]*? )"""
 _NAME = _TEXT.format("name")
 _STATEMENTS = {
@@ -92,7 +93,7 @@ def read_script(code: str, first_line: int = 1) -> Iterator[Sight]:
             name = match["name"].strip()
             if name:
                 line = first_line + plain.count("\n", 0, match.start())
-                field = match.groupdict().get("field") or ""
+                field = _QUOTE.split(match.groupdict().get("field") or "")[0]
                 yield Sight(kind, name, line, shorten(match[0]), field=field, asks=asks)
 
 

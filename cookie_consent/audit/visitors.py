@@ -26,7 +26,7 @@ class NotOursError(ValueError):
 
 @contextmanager
 def opened(
-    client: Any, prefix: str = "", max_pages: int = MAX_PAGES, max_seconds: float = MAX_SECONDS
+    client: Any, prefix: str = "", max_pages: int = MAX_PAGES, max_seconds: float = MAX_SECONDS, *, app: Any = None
 ) -> Iterator[Audit]:
     """Yield the audit of the site that a client calls. After the block, the client has the cookies that it had before.
 
@@ -35,8 +35,9 @@ def opened(
         prefix: the path of the endpoints; "" to find it in the app.
         max_pages: how many pages each visitor opens.
         max_seconds: how long all visits take together.
+        app: the app behind the client, if it runs in this process; None to ask the client.
     """
-    app = app_of(client)
+    app = app or app_of(client)
     base = str(client.base_url).rstrip("/")
     before = client.cookies
     client.cookies = None
@@ -71,6 +72,7 @@ class Audit:
     wanted: list[Wanted]
     max_pages: int
     max_seconds: float
+    browser: Any = None
 
     def run(self, on_page: Callable[[int, int], object] = lambda done, total: None) -> Findings:
         """Visit the site as all visitors, and return what was found.
@@ -87,13 +89,14 @@ class Audit:
         files: dict[str, Any] = {}
         failing: dict[str, set[str]] = {}
         for name, purposes, headers in _visitors(policy):
-            crawl = Crawl(self.client, self.base, self.prefix, headers, self.max_pages, ends_at, files)
             visitor = Visitor(name, self._begin(purposes, headers))
             failing[name] = set()
-            for page in crawl.run(self.starts, on_page):
-                self._look(findings, visitor, page)
-                if page.status >= _ERROR:
-                    failing[name].add(page.address)
+            crawl = Crawl(self.client, self.base, self.prefix, headers, self.max_pages, ends_at, files)
+            with self._opening(crawl) as opening:
+                for page in opening.run(self.starts, on_page):
+                    self._look(findings, visitor, page)
+                    if page.status >= _ERROR:
+                        failing[name].add(page.address)
             if name == "granted":
                 self._withdraw(findings)
         for address in sorted(failing["refused"] - failing["granted"]):
@@ -101,6 +104,22 @@ class Audit:
             findings.add(FAILS, urlsplit(address).path, "refused", place)
         findings.note_unseen()
         return findings
+
+    @contextmanager
+    def _opening(self, crawl: Crawl) -> Iterator[Crawl]:
+        """Yield what opens pages for a visitor: the client, or a browser. The client has the browser's cookies then."""
+        if self.browser is None:
+            yield crawl
+            return
+        from cookie_consent.audit.browser import BrowserCrawl, as_visitor
+
+        with as_visitor(self.browser, self.base, self.client.cookies.jar, crawl.headers) as context:
+            yield BrowserCrawl(**vars(crawl), context=context)
+            self.client.cookies = None
+            for cookie in context.cookies():
+                # Python's jar gives hosts without a dot another name (http.cookiejar, eff_request_host).
+                domain = cookie["domain"] if "." in cookie["domain"] else f"{cookie['domain']}.local"
+                self.client.cookies.set(cookie["name"], cookie["value"], domain, cookie["path"])
 
     def _begin(self, purposes: list[str] | None, headers: dict[str, str]) -> frozenset[str]:
         """Become another visitor, and return the purposes that are allowed."""
@@ -117,8 +136,7 @@ class Audit:
     def _look(self, findings: Findings, visitor: Visitor, page: Page) -> None:
         findings.look(visitor, page)
         for set_cookie, source in self.wanted:
-            place = Place(page.address, source, f"Set-Cookie: {set_cookie}")
-            findings.look_at_field(visitor, set_cookie, place, is_held=True)
+            findings.look_at_field(visitor, set_cookie, page.address, source, is_held=True)
         self.wanted.clear()
 
     def _withdraw(self, findings: Findings) -> None:

@@ -70,10 +70,8 @@ templates.env.add_extension(ConsentedExtension)
 
 
 async def home(request: Request) -> Response:
-    """Welcome, and set a cookie that consent.toml does not declare, to show that it is held back."""
-    response = templates.TemplateResponse(request, "home.html")
-    response.set_cookie("ab_test", "new-headline")
-    return response
+    """Welcome."""
+    return templates.TemplateResponse(request, "home.html")
 
 
 async def names(request: Request) -> Response:

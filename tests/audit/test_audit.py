@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 from cookie_consent.cli import FINDING, main
 from tests.audit import planted
 
+pytestmark = pytest.mark.slow
 EXPECTED = {
     **{(rule, name): f"/fault/{case}" for case, (_, rule, name) in planted.FAULTS.items()},
     **{found: f"/{path}" for path, (_, _, found) in planted.SET_COOKIES.items() if found},

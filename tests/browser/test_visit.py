@@ -14,7 +14,7 @@ from tests.tracing.test_tracer import problems
 
 pytestmark = pytest.mark.browser
 
-OPTIONAL = {"visitor", "_fa_id", "recently-viewed", "ab_test"}
+OPTIONAL = {"visitor", "_fa_id", "recently-viewed"}
 """The cookies that need consent."""
 ERASURE_COOKIE = "visitor-erasure"
 """The cookie that lets the visitor erase old records after a withdrawal."""

@@ -85,7 +85,6 @@ def test_three_visitors_walk_through_the_site_and_it_goes_on_until_ctrl_c(
     assert report_to.read_text(encoding="utf-8").startswith("<!doctype html>")
     with pytest.raises(httpx.ConnectError):
         httpx.get(address_in(printed[0]))
-    assert '[[cookies]]\nname = "ab_test"\n' in caplog.text
     table = {line[:26].strip(): re.split(r" {2,}", line[26:].strip()) for line in printed[0].splitlines()[2:16]}
     assert table["asked"] == ["yes", "yes", "no, the signal answers"]
     assert table["answer kept"] == ["granted", "refused", "none"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from starlette.testclient import TestClient
 
 from cookie_consent import ConsentMiddleware, Policy
 from cookie_consent.cli.init import starter
-from cookie_consent.cli.main import GOOD, main
+from cookie_consent.cli.main import FINDING, GOOD, main
 from cookie_consent.http.csp import DEFAULT_POLICY
 from cookie_consent.http.options import read_inject
 from cookie_consent.integrations.jinja import consent_context
@@ -274,14 +275,50 @@ def test_policy_in_one_language_speaks_it_to_everybody() -> None:
     assert 'lang="en"' in home.text
 
 
-def test_undeclared_cookie_passes_and_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+AUDITED = """from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from cookie_consent import ConsentMiddleware
+
+HEAD = '<!doctype html><html lang="en"><head><title>Shop</title></head>'
+FILM = '<iframe src="https://films.example/embed/1"></iframe>'
+
+
+async def home(request: Request) -> Response:
+    response = HTMLResponse(f"{HEAD}<body><h1>Shop</h1>{FILM}</body></html>")
+    response.set_cookie("ab_test", "1")
+    return response
+
+
+app = Starlette(routes=[Route("/", home)])
+app.add_middleware(ConsentMiddleware, policy="consent.toml", secret_keys="a key of the tests, long enough for it")
+"""
+
+
+def test_audit_finds_what_the_page_shows_and_own_tests_fail(
+    site_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     name = f"{HOW_TO}find-the-cookies-that-your-site-sets.md"
-    app = site("cart")
-    run(*blocks(name, "python"), app=app)
+    (site_folder / "app.py").write_text(AUDITED, encoding="utf-8")
+    monkeypatch.delitem(sys.modules, "app", raising=False)
+    (console,) = blocks(name, "console")
+    assert main(console.splitlines()[1].split()[2:]) == FINDING
+    printed = capsys.readouterr().out
+    shown = console.partition("audit app:app\n")[2].strip()
+    line = re.compile(r"(?<=localhost/:)\d+")
+    assert line.sub("", printed).startswith(line.sub("", shown))
+    with pytest.raises(AssertionError, match="ab_test"):
+        run(*blocks(name, "python"))["test_site_and_policy_agree"]()
+
+
+def test_undeclared_cookie_passes_and_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+    app = asking(site("cart"), undeclared="allow")
     with caplog.at_level(logging.WARNING, "cookie_consent"):
         (home,) = visit(app, "/")
     assert "cart=1" in home.headers["set-cookie"]
-    (shown,) = blocks(name, "text")
+    (shown,) = blocks(f"{HOW_TO}find-the-cookies-that-your-site-sets.md", "text")
     assert shown.strip() in [message.strip() for message in caplog.messages]
 
 

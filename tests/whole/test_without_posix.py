@@ -35,7 +35,7 @@ def test_site_and_commands_work_on_windows(tmp_path: Path) -> None:
         timeout=60,
     )
     assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
-    assert "On Windows access.jsonl is never closed or compressed" in done.stderr
+    assert f"On Windows {tmp_path / 'access.jsonl'} is never closed or compressed" in done.stderr
     assert "'Example Site' is an example. Write the real one." in done.stderr
     assert "on Windows closed files cannot be changed; do it on Linux or macOS" in done.stderr
     assert "方針.toml still has examples" in done.stdout
