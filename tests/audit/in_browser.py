@@ -11,7 +11,7 @@ from cookie_consent import ConsentMiddleware
 from tests.audit.planted import policy
 from tests.support.policies import KEY
 
-HOME = """<!doctype html><html lang=en><title>Home</title><main><h1>Home</h1><a href="/quiet">Quiet</a></main>
+HOME = """<!doctype html><html lang=en><title>Home</title><main><h1>Home</h1><a href="/quiet">Quiet</a> <a href="/file">File</a></main>
 <script src="/static/made.js"></script>
 """
 MADE = """const name = ["com", "puted"].join("")
@@ -45,5 +45,10 @@ async def made(request: Request) -> Response:
     return Response(MADE, media_type="text/javascript")
 
 
-app = Starlette(routes=[Route("/", home), Route("/quiet", quiet), Route("/static/made.js", made)])
+async def file(request: Request) -> Response:
+    """Send what browsers save and do not show."""
+    return Response(b"0", media_type="application/zip", headers={"content-disposition": "attachment"})
+
+
+app = Starlette(routes=[Route("/", home), Route("/quiet", quiet), Route("/file", file), Route("/static/made.js", made)])
 app.add_middleware(ConsentMiddleware, policy=policy(), secret_keys=KEY)

@@ -8,11 +8,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from starlette.testclient import TestClient
 
 from cookie_consent.cli import FINDING, GOOD, WRONG_USAGE, main
 from cookie_consent.policy.policy import Policy
-from cookie_consent.testing import answer, assert_declared, assert_no_storage_before_consent
 from tests.audit import planted
 from tests.support.servers.threads import served
 
@@ -160,27 +158,6 @@ def test_site_at_an_address_is_visited(capsys: pytest.CaptureFixture[str]) -> No
 def test_wrong_target_is_explained(target: str, problem: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["audit", target]) == WRONG_USAGE
     assert problem in capsys.readouterr().err
-
-
-def test_checks_for_own_tests_name_what_is_wrong() -> None:
-    with TestClient(planted.app, "https://testserver", raise_server_exceptions=False) as client:
-        answer(client, {"media"})
-        before = dict(client.cookies)
-        with pytest.raises(AssertionError, match=r"pixel\.example"):
-            assert_declared(client)
-        with pytest.raises(AssertionError) as raised:
-            assert_no_storage_before_consent(client)
-        assert dict(client.cookies) == before
-    assert '"films.example" (purpose media), for unknown, refused, only analytics, GPC' in str(raised.value)
-    assert "pixel.example" not in str(raised.value)
-
-
-def test_checks_pass_where_site_and_policy_agree() -> None:
-    from examples.registry.app import app
-
-    with TestClient(app) as client:
-        assert_declared(client)
-        assert_no_storage_before_consent(client)
 
 
 def test_text_of_site_does_not_control_the_terminal(

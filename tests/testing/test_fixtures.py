@@ -14,9 +14,9 @@ from starlette.testclient import TestClient
 
 from cookie_consent import ConsentMiddleware
 from cookie_consent.testing.fixtures import aanswering, answering, arefusing, refusing, warning_anew
+from tests.audit.test_answers import starlette_site
 from tests.support.asgi import SITE, policy
 from tests.support.policies import KEY
-from tests.testing.test_answers import starlette_site
 
 
 @pytest.fixture(scope="module")
