@@ -11,7 +11,8 @@ from cookie_consent import ConsentMiddleware
 from tests.audit.planted import policy
 from tests.support.policies import KEY
 
-HOME = """<!doctype html><html lang=en><title>Home</title><main><h1>Home</h1><a href="/quiet">Quiet</a> <a href="/file">File</a></main>
+HOME = """<!doctype html><html lang=en><title>Home</title><main><h1>Home</h1>
+<a href="/quiet">Quiet</a> <a href="/file">File</a></main>
 <script src="/static/made.js"></script>
 """
 MADE = """const name = ["com", "puted"].join("")
