@@ -24,6 +24,7 @@ from cookie_consent.policy.syntax import written_duration
 from cookie_consent.policy.vendors import vendors
 from cookie_consent.report.figures import FIGURES, SECTIONS
 from cookie_consent.tracing.events import _CHECKS
+from tests.support.requirements import statement
 
 PREFIX = "/privacy-choices"
 NAMED = re.compile(r"^( *)(?:- )?`?(\w+)`?: (.*(?:\n\1 +.*)*)", re.MULTILINE)
@@ -71,6 +72,7 @@ def make_table(name: str) -> str:
         "endpoints": _list_endpoints,
         "answer": lambda: _list_names(_read_names(PostedAnswer)),
         "state": lambda: _list_names(_read_names(describe_state)),
+        "requirements": statement,
         "events": lambda: _list_names({name: remedy for name, (_, remedy) in _CHECKS.items()}),
     }[name]()
 

@@ -115,14 +115,15 @@ _SERVERS = {"clickhouse", "live_sites", "postgres", "private_clickhouse", "stopp
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark the tests that need servers, and rerun failed tests of browsers and servers: machines are busy.
 
-    No other test is rerun: a rerun would hide an unreliable test. Coverage is not measured in tests of browsers, whose
+    No other test is rerun: a rerun would hide an unreliable test. Coverage is not measured in tests of browsers whose
     sites are other processes, nor in those of random examples: what is covered must not depend on luck, and measuring
     doubles the time of a test.
     """
     for item in items:
         if _asks_for_a_server(item):
             item.add_marker(pytest.mark.server)
-        if item.get_closest_marker("browser") or hypothesis.is_hypothesis_test(getattr(item, "obj", None)):
+        is_elsewhere = item.get_closest_marker("browser") and not item.get_closest_marker("covers")
+        if is_elsewhere or hypothesis.is_hypothesis_test(getattr(item, "obj", None)):
             item.add_marker(pytest.mark.no_cover)
         needs_others = any(map(item.get_closest_marker, ("browser", "server")))
         if needs_others and not item.get_closest_marker("flaky"):

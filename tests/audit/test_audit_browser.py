@@ -9,7 +9,7 @@ import pytest
 
 from cookie_consent.cli import FINDING, WRONG_USAGE, main
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.browser, pytest.mark.covers, pytest.mark.timeout(150)]
 TARGET = "tests.audit.in_browser:app"
 
 

@@ -40,6 +40,7 @@ def test_mounted_app_has_local_and_outer_path(root: str, path: str, inside: str,
     assert address(root, "/p") == root.rstrip("/") + "/p"
 
 
+@pytest.mark.requirement("LP-01")
 @pytest.mark.parametrize(
     ("sent", "truncated"),
     [

@@ -57,6 +57,7 @@ def test_cookie_field_splits_into_pairs(field: bytes, found: list[tuple[bytes, b
     assert list(split_cookies(field)) == found
 
 
+@pytest.mark.requirement("CK-07")
 @pytest.mark.parametrize(
     ("field", "found"),
     [
@@ -87,6 +88,7 @@ def test_any_bytes_can_be_parsed_as_cookies(field: bytes, name: bytes) -> None:
     assert b";" not in read_cookie_name(field)
 
 
+@pytest.mark.requirement("CK-04", "CK-16")
 @pytest.mark.parametrize(("secure", "end"), [(True, b"; Secure"), (False, b"")])
 def test_our_cookie_is_host_only_and_http_only(secure: bool, end: bytes) -> None:
     field = set_cookie("consent", "token", 15_552_000, secure=secure)
@@ -95,6 +97,7 @@ def test_our_cookie_is_host_only_and_http_only(secure: bool, end: bytes) -> None
     assert shared == b"state=s; Max-Age=5; Path=/p; SameSite=Lax; Domain=site.example" + end
 
 
+@pytest.mark.requirement("CK-12")
 @pytest.mark.parametrize(
     ("field", "place"),
     [

@@ -88,6 +88,7 @@ def test_text_is_no_list(value: object, is_one: bool) -> None:
     assert is_list(value) is is_one
 
 
+@pytest.mark.requirement("LP-08")
 def test_text_of_a_client_is_safe_for_a_log() -> None:
     assert escape_for_log('a\n"b" é\x1b') == "a\\n'b' \\xe9\\x1b"
     assert escape_for_log("\n" * 90) == "\\n" * 50

@@ -83,6 +83,7 @@ def posts(visitor: Visitor) -> int:
 # Layouts
 
 
+@pytest.mark.requirement("UI-09")
 @pytest.mark.parametrize("site", ["corner", "bar", "shared"])
 def test_non_modal_banner_never_takes_focus(new_visitor: NewVisitor, site: str) -> None:
     visitor = new_visitor().move(site)
@@ -93,6 +94,7 @@ def test_non_modal_banner_never_takes_focus(new_visitor: NewVisitor, site: str) 
     expect(visitor.page.locator("dialog")).to_have_count(0)
 
 
+@pytest.mark.requirement("ST-06")
 @pytest.mark.each_value(at_most=2)
 @pytest.mark.parametrize("site", ["corner", "bar", "shared", "modal"])
 def test_closed_question_is_no_answer_and_comes_with_the_next_page(new_visitor: NewVisitor, site: str) -> None:
@@ -128,6 +130,7 @@ def bounding_box(locator: Locator) -> FloatRect:
     return found
 
 
+@pytest.mark.requirement("AX-04")
 def test_dialog_keeps_focus_and_blocks_page(dialog_visitor: Visitor) -> None:
     page = dialog_visitor.page
     assert page.evaluate(IS_INSIDE)
@@ -408,6 +411,7 @@ def test_first_page_loads_one_script_and_next_page_none(new_visitor: NewVisitor)
 # Settings in place
 
 
+@pytest.mark.requirement("AX-06")
 def test_show_focuses_open_banner_and_focus_goes_back(visitor: Visitor) -> None:
     for ask in ASKS:
         visitor.page.locator("#home").focus()

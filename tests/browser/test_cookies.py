@@ -188,6 +188,7 @@ def attributes_at(now: float) -> list[bytes]:
     ]  # fmt: skip
 
 
+@pytest.mark.requirement("CK-13")
 def test_deletion_removes_cookies_from_every_place(
     page: Page, server: Server, rng: random.Random, streams: int
 ) -> None:
@@ -233,6 +234,7 @@ def random_planted_cookie(rng: random.Random) -> bytes:
     return b"_ga" + odd + b"=1; Path=/; Max-Age=3600" + domain
 
 
+@pytest.mark.requirement("CK-13")
 @pytest.mark.parametrize("end", ["refused", "expired", "lost"])
 def test_end_of_consent_deletes_script_cookies_on_every_path_and_domain(page: Page, tmp_path: Path, end: str) -> None:
     clock = Clock(time.time())

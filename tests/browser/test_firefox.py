@@ -15,6 +15,7 @@ POSITION = "getComputedStyle(document.querySelector('.pchoice')).position"
 STATUS = "fetch('../privacy-choices/state').then((reply) => reply.json()).then((state) => state.status)"
 
 
+@pytest.mark.requirement("CSP-01")
 def test_banner_and_settings_work_under_strict_content_security_policy(firefox: Firefox, house: Sites) -> None:
     firefox.go(f"{house.address}/governed/trusted%20types")
     firefox.wait_for(f"{POSITION} === 'fixed'")

@@ -119,6 +119,7 @@ def assert_started(viewer: Viewer, granted: set[str]) -> None:
     assert asked == files
 
 
+@pytest.mark.requirement("ST-03", "VC-14")
 def test_nothing_starts_before_answer_and_all_once_after_grant(viewer: Viewer) -> None:
     viewer.go("all")
     assert viewer.asked == []

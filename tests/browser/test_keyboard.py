@@ -21,6 +21,7 @@ def tab_to(visitor: Visitor, wanted: str) -> None:
     raise AssertionError(f"{wanted} cannot be reached by the keyboard")
 
 
+@pytest.mark.requirement("AX-04")
 @with_and_without_scripts
 def test_keyboard_can_choose_single_purpose(new_visitor: NewVisitor, scripts: bool) -> None:
     visitor = new_visitor(java_script_enabled=scripts, viewport={"width": 320, "height": 568})
@@ -41,6 +42,7 @@ def test_keyboard_can_choose_single_purpose(new_visitor: NewVisitor, scripts: bo
     assert [purpose for purpose, holds in visitor.state["purposes"].items() if holds] == ["necessary", "functional"]
 
 
+@pytest.mark.requirement("AX-06", "AX-08")
 def test_keyboard_answer_moves_focus_to_content(new_visitor: NewVisitor) -> None:
     visitor = new_visitor()
     visitor.open_with_banner("/names")
@@ -81,6 +83,7 @@ ACTS: dict[str, Callable[[Page], object]] = {
 """What is no answer."""
 
 
+@pytest.mark.requirement("ST-06", "AX-04", "AX-09")
 @with_and_without_scripts
 def test_only_answer_buttons_give_answer(new_visitor: NewVisitor, scripts: bool) -> None:
     visitor = new_visitor(java_script_enabled=scripts, viewport={"width": 1280, "height": 400})

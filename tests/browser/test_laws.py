@@ -45,6 +45,7 @@ def test_visitor_opts_out_of_a_sale_without_having_been_asked(new_visitor: NewVi
     expect(visitor.banner).to_be_visible()
 
 
+@pytest.mark.requirement("JP-04")
 def test_page_that_tells_what_is_sent_is_one_link_away_and_accessible(new_visitor: NewVisitor) -> None:
     visitor = visitor_in("JP", new_visitor, locale="ja")
     visitor.go("/")

@@ -217,6 +217,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             metafunc.parametrize(("layout", name), rows)
 
 
+@pytest.mark.requirement("UI-03", "UI-04", "UI-13")
 def test_banner_covers_little_and_shows_both_answers_alike_in_each_window(
     new_banner: NewBanner, layout: str, language: str
 ) -> None:
@@ -244,6 +245,7 @@ def check_answers(page: Page, name: str) -> None:
             expect(button).to_be_in_viewport(ratio=1)
 
 
+@pytest.mark.requirement("AX-03")
 def test_open_purposes_and_small_windows_scroll_the_whole_form(
     new_banner: NewBanner, layout: str, language: str
 ) -> None:
@@ -283,6 +285,7 @@ def test_banner_and_answer_cause_no_layout_shift_and_few_tab_stops_come_before_a
         page.context.clear_cookies()
 
 
+@pytest.mark.requirement("AX-01")
 @pytest.mark.each_value(at_most=2)
 @pytest.mark.parametrize("layout", ["corner", "bar"])
 @pytest.mark.parametrize("size", [SMALL["enlarged"], *SCREENS.values()], ids=["enlarged", *SCREENS])

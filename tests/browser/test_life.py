@@ -158,6 +158,7 @@ def test_answer_on_settings_page_reaches_other_tab_when_visible(tabs: tuple[Visi
         assert first.is_marked is same
 
 
+@pytest.mark.requirement("CSP-04")
 @pytest.mark.each_value(at_most=2)
 @pytest.mark.parametrize(("site", "anew"), [("corner", False), ("enforced", True)])
 def test_page_reloads_only_when_policy_of_ours_blocks_newly_allowed_recipient(

@@ -146,6 +146,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize(("surface", "language"), rows, ids=map("-".join, rows))
 
 
+@pytest.mark.requirement("AX-02", "AX-03", "AX-07", "AX-10")
 def test_surface_can_be_read_and_used_in_each_look(
     museum_visitor: Visitor, surface: str, language: str, pytestconfig: pytest.Config
 ) -> None:
@@ -225,6 +226,7 @@ def cut_off_in_loose_text(page: Page) -> dict[str, list[str]]:
     return by_screen(page, CUT_OFF)
 
 
+@pytest.mark.requirement("UI-03")
 def test_required_axe_rules_run_and_answers_look_alike_in_each_theme(museum_visitor: Visitor) -> None:
     page = museum_visitor.page
     look_as_usual(page)

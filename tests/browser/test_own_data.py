@@ -26,6 +26,7 @@ TRACED = {"/names", "/account"}
 """The pages that the visitor opens after consent."""
 
 
+@pytest.mark.requirement("PC-11")
 @pytest.mark.parametrize(
     ("scripts", "language"),
     [(True, "en"), (False, "ja")],

@@ -59,6 +59,7 @@ def expect_styled(visitor: Visitor) -> None:
         expect(visitor.choice(choice)).to_have_css("background-color", "rgb(42, 115, 194)")
 
 
+@pytest.mark.requirement("CSP-01")
 @pytest.mark.each_value(at_most=3)
 @pytest.mark.parametrize("mode", ["", "?trial"])
 @pytest.mark.parametrize("name", ["files", "trusted types", "nonces"])
@@ -83,6 +84,7 @@ def test_banner_and_settings_cause_no_policy_violation(new_visitor: NewVisitor, 
     assert complaints(visitor) == []
 
 
+@pytest.mark.requirement("ST-11")
 def test_form_works_without_javascript_under_each_policy(new_visitor: NewVisitor) -> None:
     visitor = new_visitor(java_script_enabled=False)
     for name in POLICIES:

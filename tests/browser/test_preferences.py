@@ -98,6 +98,7 @@ def museum_purposes(visitor: Visitor) -> list[str]:
     return [purpose for purpose, holds in state["purposes"].items() if holds]
 
 
+@pytest.mark.requirement("SG-09")
 def test_banner_is_replaced_when_script_sees_signal(new_visitor: NewVisitor, museum: Sites) -> None:
     visitor = new_visitor()
     visitor.sites = museum
@@ -121,6 +122,7 @@ def test_banner_is_replaced_when_script_sees_signal(new_visitor: NewVisitor, mus
     assert museum_purposes(visitor) == ["necessary", "analytics"]
 
 
+@pytest.mark.requirement("SG-09")
 def test_signal_seen_by_script_switches_off_earlier_grant(new_visitor: NewVisitor, museum: Sites) -> None:
     visitor = new_visitor()
     visitor.sites = museum
@@ -160,6 +162,7 @@ def cookieless_visitor(
         yield Visitor(context, sites, scripts=request.param)
 
 
+@pytest.mark.requirement("ST-12")
 @pytest.mark.each_value
 def test_pages_work_without_cookies_and_report_lost_answer(cookieless_visitor: Visitor) -> None:
     visitor = cookieless_visitor
@@ -188,6 +191,7 @@ def test_pages_work_without_cookies_and_report_lost_answer(cookieless_visitor: V
     assert visitor.hosts() == {visitor.sites.address}
 
 
+@pytest.mark.requirement("ST-12")
 @pytest.mark.parametrize("linked", [True, False], ids=["with our link", "with a link of its own"])
 @pytest.mark.parametrize("cookieless_visitor", [True], ids=["with JavaScript"], indirect=True)
 def test_blocked_cookies_are_told_once_a_tab_in_a_line_at_the_end(
@@ -253,6 +257,7 @@ def check_reload_and_history_say_nothing(visitor: Visitor) -> None:
     expect(message(visitor)).to_have_count(0)
 
 
+@pytest.mark.requirement("AX-08")
 @pytest.mark.parametrize("choice", STATUS)
 def test_page_says_once_that_answer_is_saved(new_visitor: NewVisitor, house: Sites, choice: str) -> None:
     visitor = new_visitor(java_script_enabled=False)

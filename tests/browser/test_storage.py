@@ -63,6 +63,7 @@ def withdraw_on_a_page_without_a_script(visitor: Visitor) -> None:
     visitor.go("/plain")
 
 
+@pytest.mark.requirement("ST-05")
 @pytest.mark.parametrize(
     "withdraw", [withdraw_in_place, withdraw_on_the_settings_page, withdraw_on_a_page_without_a_script]
 )

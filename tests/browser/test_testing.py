@@ -14,6 +14,7 @@ from tests.support.documentation import blocks
 pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=2)]
 
 
+@pytest.mark.requirement("BR-01", "UI-01", "UI-04", "UI-10")
 @pytest.mark.parametrize("width", [1440, 768, 320])
 def test_shipped_banner_has_no_dark_patterns(new_visitor: NewVisitor, width: int) -> None:
     visitor = new_visitor(viewport={"width": width, "height": 568})

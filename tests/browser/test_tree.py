@@ -173,6 +173,7 @@ BODIES = {
 }
 
 
+@pytest.mark.requirement("AX-05")
 @pytest.mark.parametrize("surface", BODIES)
 def test_accessibility_tree_matches_snapshot(museum_visitor: Visitor, surface: str) -> None:
     show_surface(museum_visitor, surface, "en")

@@ -115,6 +115,7 @@ def and_then(first: dict[str, list[Any]], later: dict[str, list[Any]]) -> dict[s
     return {vendor: [*calls, *later[vendor]] for vendor, calls in first.items()}
 
 
+@pytest.mark.requirement("VC-02", "VC-03")
 def test_first_visit_is_denied_before_the_first_script_of_the_site(visitor: Visitor) -> None:
     visitor.go("/")
     assert visitor.page.evaluate("toldBefore") == len(DENIED["google"])
@@ -122,6 +123,7 @@ def test_first_visit_is_denied_before_the_first_script_of_the_site(visitor: Visi
     assert told(visitor) == DENIED
 
 
+@pytest.mark.requirement("VC-05")
 def test_grant_is_told_once_and_withdrawal_before_the_page_reloads(visitor: Visitor) -> None:
     visitor.context.add_init_script(KEEPS_THE_LAST)
     visitor.go("/")

@@ -20,6 +20,7 @@ ERASURE_COOKIE = "visitor-erasure"
 """The cookie that lets the visitor erase old records after a withdrawal."""
 
 
+@pytest.mark.requirement("EU-02", "UI-07")
 @with_and_without_scripts
 def test_visit_from_first_page_to_withdrawal(new_visitor: NewVisitor, scripts: bool) -> None:
     visitor = new_visitor(java_script_enabled=scripts)

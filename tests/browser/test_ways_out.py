@@ -118,6 +118,7 @@ def test_each_way_leads_out_where_there_is_no_policy(
     assert len(NAMES) > 300
 
 
+@pytest.mark.requirement("ST-03")
 @pytest.mark.parametrize(
     "state",
     [

@@ -91,6 +91,7 @@ def test_environment_variables_stand_for_options(
     assert cli("records", "--ledger", f"{ledger}.other").status == WRONG_USAGE
 
 
+@pytest.mark.requirement("PO-08", "PC-03")
 @pytest.mark.parametrize("whose", [[], ["--id", ANN]])
 def test_explain_prints_the_text_that_was_shown(whose: list[str], cli: Run, ledger: str) -> None:
     explain = ("records", "--ledger", ledger, *whose, "--explain")
@@ -190,6 +191,7 @@ def test_erase_removes_access_records_and_keeps_the_proof(cli: Run, ledger: str,
     assert ", for ever.\n" in cli("erase", "--id", BEN, *where).out
 
 
+@pytest.mark.requirement("LP-12")
 def test_erase_says_which_store_was_not_searched(cli: Run, ledger: str, access_log: Path) -> None:
     assert cli("erase", "--id", VISITOR, "--access-log", access_log).out.splitlines() == [
         f"Erased: 2 access records of {VISITOR}.",
@@ -237,6 +239,7 @@ def test_changed_records_stay_and_are_a_finding(cli: Run, ledger: str) -> None:
     assert f"Stays: 1 consent record of {BEN}, " in ran.out
 
 
+@pytest.mark.requirement("LP-07")
 def test_purge_removes_old_access_records(cli: Run, tmp_path: Path) -> None:
     site, log = tmp_path / "consent.toml", tmp_path / "access.jsonl"
     site.write_text(SITE, encoding="utf-8")

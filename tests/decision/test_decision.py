@@ -48,12 +48,14 @@ def allowed(decision: Decision) -> set[str]:
 # Answers
 
 
+@pytest.mark.requirement("ST-01", "EU-01")
 def test_only_necessary_is_allowed_before_answer() -> None:
     decision = decide(POLICY, None, NO_SIGNAL, NOW)
     assert decision.purposes == {NECESSARY: True, "analytics": False, "media": False}
     assert (decision.status, decision.should_ask, decision.signals, decision.record) == ("unknown", True, (), None)
 
 
+@pytest.mark.requirement("ST-07")
 @pytest.mark.parametrize(
     ("states", "purposes", "status", "should_ask"),
     [
@@ -71,6 +73,7 @@ def test_each_purpose_follows_its_own_answer(
     assert (allowed(decision), decision.status, decision.should_ask) == (purposes, status, should_ask)
 
 
+@pytest.mark.requirement("CK-11")
 @pytest.mark.parametrize("record", [granting_record(POLICY), refusing_record(POLICY)], ids=["granted", "refused"])
 @pytest.mark.parametrize(
     ("now", "holds"),
@@ -124,6 +127,7 @@ def _named(value: object) -> str:
     return "+".join(sorted(value)) or "no signal" if isinstance(value, frozenset) else str(value)
 
 
+@pytest.mark.requirement("SG-04", "SG-24")
 @pytest.mark.parametrize(("by_service", "now", "before", "state", "is_allowed", "asked"), ORDER, ids=_named)
 def test_decision_follows_order_of_precedence(
     by_service: bool, now: frozenset[str], before: frozenset[str], state: State | None, is_allowed: bool, asked: bool
@@ -136,6 +140,7 @@ def test_decision_follows_order_of_precedence(
     assert decision.allows(NECESSARY)
 
 
+@pytest.mark.requirement("SG-03")
 @pytest.mark.parametrize(
     ("signals", "purposes"),
     [
@@ -290,6 +295,7 @@ WIDER = replace(POLICY, cookies=(Cookie(name="new", purpose="media"),))
 REWORDED = replace(POLICY, site=replace(POLICY.site, name="Other"))
 
 
+@pytest.mark.requirement("PO-06")
 @pytest.mark.parametrize("history", [(), (POLICY,)], ids=["without history", "with history"])
 @pytest.mark.parametrize(
     ("new", "purposes", "asks"),
@@ -303,6 +309,7 @@ def test_material_change_denies_and_asks_only_affected_purposes(
     assert (allowed(decision), decision.should_ask) == (purposes, asks)
 
 
+@pytest.mark.requirement("IT-01", "PO-06")
 @pytest.mark.parametrize("new", [WIDER, REWORDED], ids=["added cookie", "reworded"])
 def test_refusal_survives_policy_change_without_asking(new: Policy) -> None:
     decision = decide(new, refusing_record(POLICY), NO_SIGNAL, NOW)
@@ -446,6 +453,7 @@ def test_purpose_is_allowed_exactly_if_no_reason_denies_it(
     assert allowed(decision) == {id_ for id_ in policy.optional if may_be_allowed(policy, record, signals, id_)}
 
 
+@pytest.mark.requirement("ST-08")
 @given(cases())
 @pytest.mark.slow
 def test_site_asks_exactly_if_a_purpose_is_unanswered(

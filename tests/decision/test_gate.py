@@ -88,6 +88,7 @@ def passes(field: str | bytes, purposes: Mapping[str, bool] = NECESSARY_ONLY, *,
 # Cookies that the app sets
 
 
+@pytest.mark.requirement("ST-04")
 def test_only_necessary_cookies_are_set_before_answer() -> None:
     sets = ["_ga=1; Path=/", "session=s; HttpOnly", "mystery=1", "player=1", "_ga_session=1", "_ga_other=1"]
     reply = call(install(reply_app(sets=sets)))
@@ -147,6 +148,7 @@ def test_most_specific_cookie_declaration_counts(name: str, purposes: set[str] |
     assert passes(f"{name}=1", NECESSARY_ONLY) is (purposes == set())
 
 
+@pytest.mark.requirement("CK-03")
 @pytest.mark.parametrize("name", ["__Host-consent", "__Host-visitor"])
 @pytest.mark.parametrize("hold_undeclared", [True, False])
 def test_app_can_delete_but_not_set_our_cookies(name: str, hold_undeclared: bool) -> None:
@@ -317,6 +319,7 @@ def test_passed_cookie_is_allowed_or_stores_nothing(
             assert cookie is None or _is_allowed(cookie.name.decode("latin-1"), purposes)
 
 
+@pytest.mark.requirement("CSP-11")
 @given(headers=_responses, purposes=_decisions)
 def test_gate_keeps_order_and_other_fields(headers: list[tuple[bytes, bytes]], purposes: dict[str, bool]) -> None:
     passed = gate().outgoing(list(headers), purposes)
@@ -805,6 +808,7 @@ def test_deletions_are_bounded_and_begin_with_each_name() -> None:
 # Cookies that are expired unseen, and cookies that come again
 
 
+@pytest.mark.requirement("ST-09")
 @pytest.mark.parametrize("sets", ["player=1; Path=/videos", "player=1; Path=/videos; Domain=site.example"])
 @pytest.mark.parametrize("root_path", ["", "/sub"])
 def test_withdrawal_expires_cookie_with_path(sets: str, root_path: str) -> None:

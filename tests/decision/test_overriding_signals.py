@@ -46,6 +46,7 @@ def plain_text(reply: Reply) -> str:
     return reply.text.replace("\u2068", "").replace("\u2069", "")
 
 
+@pytest.mark.requirement("SG-05")
 def test_overridden_purpose_stays_off_until_new_answer() -> None:
     visitor = accepting_visitor()
     assert visitor.state()["purposes"]["media"]

@@ -86,6 +86,7 @@ def test_path_of_endpoints_is_kept_as_it_is_where_it_can_be(base: str) -> None:
     assert OWN.forget(ERASURE, HTTPS, base).decode() == f"__Secure-visitor-erasure=; {PAST}; Path={base}; Secure"
 
 
+@pytest.mark.requirement("CK-05")
 def test_names_have_the_prefix_of_the_site() -> None:
     own = OwnCookies(KEY, prefix="shop-")
     assert own.names(SIGNAL) == ["__Host-shop-consent-signal", "shop-consent-signal"]
@@ -97,6 +98,7 @@ def test_names_have_the_prefix_of_the_site() -> None:
 # Answers
 
 
+@pytest.mark.requirement("ST-10")
 @pytest.mark.parametrize("record", [GRANTED, REFUSED], ids=["granted", "refused"])
 @pytest.mark.parametrize(("own", "place"), [(OWN, HTTPS), (OWN, HTTP), (SHARING, SHARED)], ids=["https", "http", "all"])
 def test_grant_and_refusal_live_equally_long(own: OwnCookies, place: Place, record: ConsentRecord) -> None:
@@ -113,6 +115,7 @@ def test_lifetime_of_an_answer_can_be_set() -> None:
     assert own.read_records(pair(field), HTTPS)[0].expires_at == NOW + 400 * DAY
 
 
+@pytest.mark.requirement("CK-07")
 @pytest.mark.parametrize(
     "name", [b"__host-consent", b"__HOST-CONSENT", b"__Host-Consent", b"consent", b"__Host-consent "]
 )
@@ -130,6 +133,7 @@ def test_token_with_added_byte_is_ignored(added: bytes) -> None:
     assert OWN.read_records(name + b"=" + added + token, HTTPS) == []
 
 
+@pytest.mark.requirement("CK-08")
 def test_all_valid_answers_are_read_in_their_order() -> None:
     records = [replace(GRANTED, decided_at=NOW - 5), replace(REFUSED, decided_at=NOW + 9), GRANTED]
     tokens = [pair(OWN.set_consent(record, HTTPS)) for record in records]
@@ -206,6 +210,7 @@ def test_signal_cookie_ends_with_the_answer(left: float, max_age: int) -> None:
 # Visitor ids
 
 
+@pytest.mark.requirement("LP-05")
 def test_each_visitor_id_is_new_and_has_128_random_bits() -> None:
     made = [OWN.set_visitor(NOW + 0.75, HTTPS) for _ in range(100)]
     assert len({visitor_id for visitor_id, _ in made}) == 100
@@ -305,6 +310,7 @@ def listed(policy: Policy, place: Place = HTTPS, *, has_log: bool = True, own: O
     return [cookie for _, cookie in own.declare(policy, place, "/base", has_log=has_log)]
 
 
+@pytest.mark.requirement("EU-08")
 def test_our_cookies_are_declared_with_purposes_durations_and_paths() -> None:
     half_a_year = timedelta(days=184)
     kept = replace(purpose("analytics", traces=True, days=30), erase_on_withdrawal=False)
@@ -377,6 +383,7 @@ def test_cookie_of_the_site_with_one_of_our_names_is_an_error(
 # Settings
 
 
+@pytest.mark.requirement("CK-05")
 @pytest.mark.parametrize("prefix", ["a b", "a;b", "a=b", 'a"b', "同意", "__Host-", "__Http-x", "a" * 65, 7])
 def test_invalid_prefix_raises(prefix: str) -> None:
     with pytest.raises(ValueError, match="cookie_prefix"):
@@ -442,6 +449,7 @@ def test_cookies_that_browsers_have_outlive_an_update(place: Place) -> None:
     assert SHARING.read_withdrawn(cookies, NOW, place) == (WithdrawnVisitor("w", NOW + 99),)
 
 
+@pytest.mark.requirement("ST-01")
 @given(st.lists(st.sampled_from(OWN_COOKIES).flatmap(lambda spec: st.tuples(st.just(spec), st.binary()))))
 def test_arbitrary_cookies_count_for_nothing(sent: list[tuple[CookieSpec, bytes]]) -> None:
     cookies = b"; ".join(SHARING.name(spec, SHARED).encode() + b"=" + value for spec, value in sent)
@@ -450,6 +458,7 @@ def test_arbitrary_cookies_count_for_nothing(sent: list[tuple[CookieSpec, bytes]
     assert SHARING.read_withdrawn(cookies, NOW, SHARED) == ()
 
 
+@pytest.mark.requirement("CK-19")
 def test_token_of_one_cookie_counts_for_no_other() -> None:
     record = write_record(GRANTED)
     for spec in (SIGNAL, VISITOR, ERASURE):

@@ -27,6 +27,7 @@ def states(record: ConsentRecord | None) -> list[State]:
     return [answer.state for _, answer in sorted(record.answers.items())]
 
 
+@pytest.mark.requirement("ST-02")
 @pytest.mark.parametrize(
     ("answers", "status"),
     [
@@ -52,6 +53,7 @@ def test_lifetime_of_a_record_is_that_of_refusals_and_grants() -> None:
         assert replace(made, lifetime=7.5).expires_at == 12.5
 
 
+@pytest.mark.requirement("CK-08")
 def test_newest_record_counts() -> None:
     records = [record(GRANTED, at=1), record(REFUSED, at=3), record(GRANTED, at=2)]
     assert all(choose_newest(order) == record(REFUSED, at=3) for order in permutations(records))
@@ -59,6 +61,7 @@ def test_newest_record_counts() -> None:
     assert choose_newest([]) is None
 
 
+@pytest.mark.requirement("CK-08")
 def test_every_refusal_counts_among_equally_new_records() -> None:
     records = [record(GRANTED, REFUSED, at=5), record(REFUSED, GRANTED, at=5), record(GRANTED, GRANTED, at=4)]
     assert all(states(choose_newest(order)) == [REFUSED, REFUSED] for order in permutations(records))
@@ -93,6 +96,7 @@ def test_event_compares_an_answer_with_the_one_before(
 SELLING = small_policy(purposes=(replace(purpose("ads"), sells=True),))
 
 
+@pytest.mark.requirement("CK-11")
 @pytest.mark.parametrize(
     ("policy", "option", "days"),
     [
@@ -116,6 +120,7 @@ def test_answers_last_as_long_as_the_option_or_the_strictest_law_says(
     assert choose_lifetime(option, policy) == timedelta(days=days)
 
 
+@pytest.mark.requirement("CK-09", "IT-01")
 @pytest.mark.parametrize(
     ("policy", "option", "message"),
     [

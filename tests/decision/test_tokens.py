@@ -43,6 +43,7 @@ def test_value_and_time_are_read_back_here_and_by_itsdangerous(value: bytes, now
     assert token == signed(token.rpartition(b".")[0])
 
 
+@pytest.mark.requirement("CK-19")
 def test_last_key_signs_and_every_key_verifies() -> None:
     rotated = Signer([OLD, NEW], "salt")
     assert rotated.sign(b"value", NOW) == Signer(NEW, "salt").sign(b"value", NOW)
@@ -54,6 +55,7 @@ def test_token_of_other_salt_is_rejected() -> None:
     assert Signer(KEY, "other").read(TOKEN) is None
 
 
+@pytest.mark.requirement("CK-19")
 @pytest.mark.parametrize(
     "keys", [None, "", "k" * 31, [], [""], [None], [b"k" * 32], b"k" * 32, {"k" * 32}, ["k" * 32, "short"], " " * 40]
 )
@@ -84,6 +86,7 @@ def test_token_over_4096_bytes_is_rejected() -> None:
     assert SIGNER.read(SIGNER.sign(at_most + b"v", NOW)) is None
 
 
+@pytest.mark.requirement("CK-19")
 def test_token_counts_only_byte_for_byte_as_issued() -> None:
     altered = {TOKEN[:at] + TOKEN[at + 1 :] for at in range(len(TOKEN))}
     for at in range(len(TOKEN) + 1):
@@ -132,6 +135,7 @@ RECORDS = st.builds(
 )
 
 
+@pytest.mark.requirement("CK-01")
 @given(RECORDS)
 def test_record_survives_writing_and_reading_in_cookie_octets(record: ConsentRecord) -> None:
     value = write_record(record)
@@ -148,6 +152,7 @@ def test_record_is_written_as_browsers_have_it() -> None:
     assert parse_record(value.encode(), NOW, 7.5) == replace(RECORD, lifetime=7.5)
 
 
+@pytest.mark.requirement("CK-02")
 @pytest.mark.parametrize("language", ["fil", "en-GB"])
 def test_cookie_with_eight_longest_purposes_is_under_400_bytes(language: str) -> None:
     answers = {f"p{number}".ljust(LONGEST_PURPOSE_ID, "x"): Answer(State.GRANTED, "AbC_-") for number in range(8)}

@@ -90,6 +90,7 @@ _names = st.sampled_from([b"sec-gpc", b"dnt", b"cookie", b"x", b"sec-gpc-x", b"s
 _values = st.sampled_from([b"", b"0", b"1", b"2", b"11", b" 1", b"1 ", b"1, 1", b"?1", b"true", b"\xb9"])
 
 
+@pytest.mark.requirement("SG-01", "SG-02")
 @given(st.lists(st.tuples(_names, _values)))
 def test_signal_is_there_if_a_field_is_1_and_cookies_are_joined(fields: list[tuple[bytes, bytes]]) -> None:
     cookies, signals = read_fields(fields, dict(fields))
@@ -139,6 +140,7 @@ def test_place_is_the_host_or_the_domain_that_shares_answers(
 # Which answer counts, and until when
 
 
+@pytest.mark.requirement("CK-10")
 @pytest.mark.parametrize(
     ("records", "counts", "until"),
     [

@@ -93,6 +93,7 @@ async def recorded(client: httpx.AsyncClient) -> list[str]:
     return [record["url.path"] for record in export["access_records"]]
 
 
+@pytest.mark.requirement("UI-12")
 @pytest.mark.anyio
 @pytest.mark.parametrize("language", ["en", "ja"])
 async def test_every_page_speaks_the_visitors_language_and_so_does_its_banner(registry: Any, language: str) -> None:
@@ -116,6 +117,7 @@ async def test_pages_without_consent_load_nothing_external(registry: Any, choice
     assert [source for source in sources if not source.startswith("http://registry.example/")] == []
 
 
+@pytest.mark.requirement("DG-02")
 @pytest.mark.anyio
 async def test_features_give_their_fallback_until_granted(registry: Any) -> None:
     async with browser(registry) as client:

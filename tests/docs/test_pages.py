@@ -313,6 +313,7 @@ def test_audit_finds_what_the_page_shows_and_own_tests_fail(
         run(*blocks(name, "python"))["test_site_and_policy_agree"]()
 
 
+@pytest.mark.requirement("ST-04")
 def test_undeclared_cookie_passes_and_is_reported(caplog: pytest.LogCaptureFixture) -> None:
     app = asking(site("cart"), undeclared="allow")
     with caplog.at_level(logging.WARNING, "cookie_consent"):

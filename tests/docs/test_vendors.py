@@ -115,6 +115,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
         yield Sites(site.address, "", folder / "access.jsonl")
 
 
+@pytest.mark.requirement("VC-09", "VC-10", "VC-11", "VC-14")
 @pytest.mark.browser
 @pytest.mark.server
 @pytest.mark.parametrize("name", RECIPES)

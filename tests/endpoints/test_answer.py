@@ -88,6 +88,7 @@ def test_json_answer_returns_state(data: object, status: str, purposes: dict[str
     assert visitor.state() == reply.json
 
 
+@pytest.mark.requirement("CK-21", "CK-22")
 @pytest.mark.parametrize(
     ("before", "answer", "empties"),
     [
@@ -174,6 +175,7 @@ def test_options_say_which_cookies_a_grant_sets(options: dict[str, Any], names: 
         assert cookies[names[-1]].endswith("; Max-Age=34128000; Path=/; HttpOnly; SameSite=Lax; Secure")
 
 
+@pytest.mark.requirement("SG-05")
 def test_answer_in_sight_of_a_signal_overrides_it_from_then_on() -> None:
     visitor = Visitor(install())
     visitor.accept()
@@ -374,6 +376,7 @@ def test_ledger_keeps_record_before_response_starts() -> None:
     assert (kept["event"], kept["granted"]) == ("granted", ["analytics", "media"])
 
 
+@pytest.mark.requirement("CK-20")
 def test_no_consent_id_is_made_without_ledger() -> None:
     visitor = Visitor(install())
     visitor.accept()
@@ -401,6 +404,7 @@ def told_records(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
     return [json.loads(line.removeprefix(begin)) for line in caplog.messages if line.startswith(begin)]
 
 
+@pytest.mark.requirement("DG-06")
 @pytest.mark.parametrize("error", [FULL, KeyError("bug")])
 def test_grant_gets_503_and_changes_nothing_while_ledger_fails(
     error: Exception, caplog: pytest.LogCaptureFixture
@@ -570,6 +574,7 @@ def test_what_is_granted_again_in_an_answer_stays_granted_while_ledger_fails() -
 # Services with conditions of their own.
 
 
+@pytest.mark.requirement("PO-02")
 def test_answer_on_service_page_skips_purposes_refused_by_service() -> None:
     visitor = Visitor(install(page_app()), [("accept", "text/html")])
     text = visitor.get("/whois").text

@@ -233,6 +233,7 @@ def states(record: ConsentRecord) -> dict[str, State]:
 G, R, U = State.GRANTED, State.REFUSED, State.UNANSWERED
 
 
+@pytest.mark.requirement("ST-07", "UI-08")
 @pytest.mark.parametrize(
     ("posted", "analytics", "media"),
     [
@@ -264,6 +265,7 @@ def test_answer_on_service_page_keeps_state_of_refused_purpose() -> None:
     assert states(record_of(PostedAnswer(choice="refuse_all"), granted, shown=whois)) == {"analytics": G, "media": R}
 
 
+@pytest.mark.requirement("PC-04")
 def test_record_has_answers_policy_time_source_and_signals() -> None:
     everything = {"analytics": True, "media": True}
     record = record_of(PostedAnswer(choice="save", purposes=everything, source="banner"), signals=frozenset({"gpc"}))

@@ -97,6 +97,7 @@ def test_grant_during_response_does_not_allow_more() -> None:
     assert (page.set_cookies, site.sink.records) == ({}, [])
 
 
+@pytest.mark.requirement("TR-09")
 @pytest.mark.parametrize("text", [SITE, ERASING], ids=["kept", "erased"])
 @pytest.mark.parametrize("begins", [False, True], ids=["not started", "started"])
 @pytest.mark.parametrize(

@@ -71,6 +71,7 @@ def test_files_other_than_scripts_have_no_plain_address(name: str) -> None:
     assert call(install(), path=f"{PREFIX}/{name}").status == 404
 
 
+@pytest.mark.requirement("UI-18")
 def test_assets_named_by_banner_are_served() -> None:
     app = install(page_app())
     text = call(app, headers=[("accept", "text/html")]).text

@@ -27,6 +27,7 @@ def has_banner(reply: Reply) -> bool:
     return b'value="refuse_all"' in reply.body
 
 
+@pytest.mark.requirement("UI-10")
 def test_banner_is_in_page_until_visitor_answers() -> None:
     visitor = Visitor(install(page_app()), HTML)
     first = visitor.get()
@@ -36,6 +37,7 @@ def test_banner_is_in_page_until_visitor_answers() -> None:
     assert visitor.get().body == PAGE
 
 
+@pytest.mark.requirement("ST-11", "UI-06")
 def test_banner_buttons_look_alike_and_work_without_javascript() -> None:
     visitor = Visitor(install(page_app()), HTML)
     text = visitor.get("/there", query=b"a=b").text
@@ -50,6 +52,7 @@ def test_banner_buttons_look_alike_and_work_without_javascript() -> None:
         assert (answered.state()["status"], answered.state()["source"]) == (status, "banner")
 
 
+@pytest.mark.requirement("UI-12")
 @pytest.mark.parametrize(
     ("page_language", "accepted", "language"),
     [("ja", "en", "ja"), ("en-GB", "ja", "en"), ("", "ja", "ja"), ("fr", "ja, en;q=0.1", "ja"), ("fr", "fr", "en")],
@@ -60,6 +63,7 @@ def test_banner_is_in_language_of_page_or_of_browser(page_language: str, accepte
     assert text_of(policy(), language, "refuse_all") in reply.text
 
 
+@pytest.mark.requirement("UK-03")
 def test_signals_covering_every_purpose_suppress_banner() -> None:
     assert has_banner(call(install(page_app()), headers=[*HTML, ("sec-gpc", "1")]))
     assert not has_banner(call(install(page_app()), headers=[*HTML, ("sec-gpc", "1"), ("dnt", "1")]))
@@ -82,6 +86,7 @@ def test_banner_on_service_page_omits_purposes_refused_by_service() -> None:
 WITH_POLICY_URL = SITE.replace('contact = "', 'policy_url = "/shop/privacy?for=all#cookies"\ncontact = "')
 
 
+@pytest.mark.requirement("UI-14")
 @pytest.mark.parametrize("path", ["/whois/terms", "/shop/privacy"])
 def test_policy_page_linked_from_banner_has_no_banner(path: str) -> None:
     site = install(page_app(), WITH_POLICY_URL, settings_link=True)

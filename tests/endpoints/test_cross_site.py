@@ -16,6 +16,7 @@ HOST = "site.example"
 CROSS, OWN = True, False
 
 
+@pytest.mark.requirement("CS-02")
 @pytest.mark.parametrize(
     ("fetch_sites", "origins", "judged"),
     [
@@ -78,11 +79,13 @@ def test_origin_is_compared_with_host_and_port(origin: str, host: str, judged: b
     assert is_cross_site([], [origin], "http", host) is judged
 
 
+@pytest.mark.requirement("CS-03")
 @given(st.lists(st.text(max_size=12), max_size=3), st.lists(st.text(max_size=30), max_size=3), st.text(max_size=20))
 def test_cross_site_check_never_raises(fetch_sites: list[str], origins: list[str], host: str) -> None:
     assert is_cross_site(fetch_sites, origins, "https", host) in (True, False)
 
 
+@pytest.mark.requirement("CS-03")
 @given(st.lists(st.text(max_size=12), min_size=1, max_size=3))
 def test_foreign_origin_is_cross_site(origins: list[str]) -> None:
     foreign = [f"https://{origin}.evil.example" for origin in origins]
@@ -103,6 +106,7 @@ _paths = st.one_of(
 )
 
 
+@pytest.mark.requirement("CS-05")
 @given(_paths)
 @example("/\t/evil.example")
 @example("/.//evil.example")

@@ -68,6 +68,7 @@ def test_opt_out_page_refuses_sale_and_leaves_other_purposes_unanswered() -> Non
     assert "You refused some of the purposes, and have not answered for the others." in question
 
 
+@pytest.mark.requirement("US-01")
 def test_opt_out_page_is_linked_from_pages_banner_and_settings() -> None:
     visitor = visitor_of_seller()
     link = re.compile(rf'<a href="{PATH}\?language=en[^"]*" [^>]*>{TITLE}</a>')
@@ -89,6 +90,7 @@ def test_site_without_sale_has_no_opt_out_page_link_or_choice() -> None:
     assert visitor.state()["opted_out"] is False
 
 
+@pytest.mark.requirement("US-05")
 def test_refused_sale_is_asked_again_only_after_12_months() -> None:
     for choice in ("opt_out", "refuse_all"):
         clock = Clock()

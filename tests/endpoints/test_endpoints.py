@@ -113,6 +113,7 @@ def test_paths_outside_prefix_reach_the_app(path: str) -> None:
     assert call(install(), path=path).body == b"ok"
 
 
+@pytest.mark.requirement("CS-01")
 @pytest.mark.parametrize("path", [path for path in PATHS if path])
 def test_read_endpoint_refuses_post_and_write_endpoint_refuses_get(path: str) -> None:
     method, allowed = ("GET", "POST") if path in WRITE_PATHS else ("POST", "GET, HEAD")
@@ -121,6 +122,7 @@ def test_read_endpoint_refuses_post_and_write_endpoint_refuses_get(path: str) ->
     assert reply.get("allow") == allowed
 
 
+@pytest.mark.requirement("CS-01")
 def test_get_request_never_changes_consent() -> None:
     for query in (b"choice=accept_all", b"accept=all&choice=refuse_all&purpose=media"):
         reply = call(install(), path=PREFIX, query=query)
@@ -250,6 +252,7 @@ def test_error_page_is_in_visitors_language() -> None:
     assert text_of(policy(), "ja", "error_malformed") in reply.text
 
 
+@pytest.mark.requirement("CS-04")
 def test_answer_to_outdated_policy_gets_409_with_current_text() -> None:
     reply = post(b"choice=accept_all&policy=0123456789abcdef", [FORM, OWN])
     check_error_page(reply, 409)
@@ -272,6 +275,7 @@ def test_refused_request_leaves_consent_unchanged() -> None:
 # Sizes and disconnects.
 
 
+@pytest.mark.requirement("CS-05")
 def test_body_over_64_kib_gets_413() -> None:
     padded = b'{"choice": "accept_all"}'.ljust(65_536)
     assert post(padded, [JSON, OWN]).status == 200

@@ -127,6 +127,7 @@ def english(key: str) -> str:
     return escape(text_of(policy(), "en", key))
 
 
+@pytest.mark.requirement("PC-03")
 @pytest.mark.parametrize(
     ("surface", "before", "later", "how", "says"),
     [

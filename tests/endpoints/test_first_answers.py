@@ -15,6 +15,7 @@ PUBLIC = ("198.41.0.4", 50_000)
 ACCEPT, REFUSE = {"choice": "accept_all"}, {"choice": "refuse_all"}
 
 
+@pytest.mark.requirement("CS-05")
 @pytest.mark.parametrize(
     ("client", "same", "other", "most", "whence"),
     [

@@ -145,6 +145,7 @@ def test_settings_page_links_to_the_form_where_there_is_a_ledger() -> None:
 # Sending a request.
 
 
+@pytest.mark.requirement("LP-11")
 def test_request_is_kept_with_a_reference_and_a_due_date() -> None:
     person = Person("a")
     reply = person.write(kind="complain", text="  Line one\r\nline two ", address=" me@home.example ")
@@ -180,6 +181,7 @@ def test_same_request_on_one_day_is_kept_once() -> None:
     assert len(person.kept) == len({request.reference for request in person.kept}) == 4
 
 
+@pytest.mark.requirement("LP-11")
 def test_own_requests_and_their_answers_are_in_the_export() -> None:
     person = Person("a")
     person.write(address="me@home.example")

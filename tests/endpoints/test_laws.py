@@ -43,6 +43,7 @@ def moved(visitor: Visitor, country: str) -> Visitor:
     return other
 
 
+@pytest.mark.requirement("US-01", "JP-01")
 @pytest.mark.parametrize(
     ("country", "lines", "law", "runs"),
     [
@@ -117,6 +118,7 @@ def test_boxes_left_as_they_were_answer_nothing() -> None:
     assert visitor.get(f"{PREFIX}/export").json["consent_records"] == []
 
 
+@pytest.mark.requirement("CA-05")
 def test_response_varies_on_the_country() -> None:
     visitor = visitor_in("US", site())
     assert visitor.get().get("vary") == "Cookie, Sec-GPC, DNT, X-Country, Accept-Language, Sec-Fetch-Dest"
@@ -157,6 +159,7 @@ def test_record_names_the_law_only_if_the_policy_does() -> None:
 TRANSMISSION = f"{PREFIX}/transmission"
 
 
+@pytest.mark.requirement("JP-02")
 @pytest.mark.parametrize("lines", [LAWS, 'laws = ["jp"]\n'])
 def test_page_tells_what_is_sent_to_whom(lines: str) -> None:
     visitor = visitor_in("JP", site(SITE, lines))
@@ -175,6 +178,7 @@ def test_page_tells_what_is_sent_to_whom(lines: str) -> None:
     assert f'href="{TRANSMISSION}?language=en"' in visitor.get(PREFIX).text
 
 
+@pytest.mark.requirement("JP-04")
 def test_pages_link_to_what_is_sent_where_the_law_asks() -> None:
     app = site()
     assert f'href="{TRANSMISSION}?language=en&amp;next=' in visitor_in("JP", app).get().text

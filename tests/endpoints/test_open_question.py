@@ -70,6 +70,7 @@ description = { en = "We show advertising.", ja = "広告を表示します。" 
 HAS_CHANGED = "Our policy has changed, so we ask again."
 
 
+@pytest.mark.requirement("PO-06")
 @pytest.mark.parametrize(("button", "ticked", "allows"), ANSWERS)
 @pytest.mark.parametrize(
     ("earlier", "purpose", "title", "has_changed", "others"),

@@ -225,6 +225,7 @@ def test_address_on_receipt_includes_only_valid_host(host: str, address: str) ->
 # The export.
 
 
+@pytest.mark.requirement("PC-11", "LP-10")
 def test_export_contains_everything_that_is_kept(ledger: Ledger) -> None:
     visitor = traced_visitor(ledger=ledger, clock=Clock())
     reply = visitor.get(EXPORT)
@@ -274,6 +275,7 @@ def test_export_is_empty_where_nothing_is_kept() -> None:
 # Erasure.
 
 
+@pytest.mark.requirement("LP-12")
 def test_erasure_removes_access_records_and_visitor_id_but_not_proof(ledger: Ledger) -> None:
     sink = MemorySink()
     visitor = traced_visitor(access_log=sink, ledger=ledger)

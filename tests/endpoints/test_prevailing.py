@@ -68,6 +68,7 @@ def text_on(surface: str, accepted: str, **options: Any) -> str:
     return " ".join(re.sub(r"<[^>]*>", " ", html).split())
 
 
+@pytest.mark.requirement("PO-08")
 @pytest.mark.parametrize("surface", SURFACES)
 def test_surface_that_asks_says_in_language_of_reader_which_language_prevails(surface: str) -> None:
     assert text_on(surface, "ja").count(PREVAILS["ja"]) == 1

@@ -17,6 +17,7 @@ from tests.support.policies import text_of
 # The settings page.
 
 
+@pytest.mark.requirement("EU-08")
 def test_settings_page_is_strict_and_lists_the_cookies_that_the_site_needs() -> None:
     reply = call(install(access_log=MemorySink()), path=PREFIX)
     assert "<script" not in reply.text
@@ -27,6 +28,7 @@ def test_settings_page_is_strict_and_lists_the_cookies_that_the_site_needs() -> 
     assert "__Host-visitor" not in call(install(), path=PREFIX).text
 
 
+@pytest.mark.requirement("UI-07")
 def test_settings_page_shows_saved_answer() -> None:
     visitor = Visitor(install(clock=Clock()))
     visitor.save(media=True)
@@ -66,6 +68,7 @@ def test_state_before_answer_is_unknown() -> None:
     }
 
 
+@pytest.mark.requirement("SG-07")
 def test_state_lists_signals() -> None:
     state = call(install(), path=f"{PREFIX}/state", headers=[("dnt", "1"), ("sec-gpc", "1")]).json
     assert (state["signals"], state["source"], state["status"]) == (["dnt", "gpc"], "signal", "unknown")
@@ -104,6 +107,7 @@ def test_current_policy_is_served() -> None:
     assert call(install(), path=f"{PREFIX}/policy/{policy().version}").json == reply.json
 
 
+@pytest.mark.requirement("PO-05")
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 def test_answered_policy_is_served_after_policy_changed(kind: str, tmp_path: Path) -> None:
     ledger = MemoryLedger() if kind == "memory" else open_ledger(ledger_url(tmp_path))

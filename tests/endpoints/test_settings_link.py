@@ -42,6 +42,7 @@ def visitor_with_answer(app: ASGIApp, choice: str = "refuse_all") -> Visitor:
     return visitor
 
 
+@pytest.mark.requirement("EU-02")
 @pytest.mark.parametrize(("choice", "state"), [(None, ""), ("refuse_all", ": refused"), ("accept_all", ": accepted")])
 def test_every_page_ends_with_settings_link(choice: str | None, state: str) -> None:
     visitor = visitor_with_answer(linked(), choice) if choice else Visitor(linked(), HTML)

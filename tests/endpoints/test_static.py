@@ -76,6 +76,7 @@ NEVER = (
 )
 
 
+@pytest.mark.requirement("CK-17", "UI-18")
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_scripts_store_nothing_and_evaluate_no_text(name: str) -> None:
     # One script reads a cookie, and none writes any. Another one clears what was refused.
@@ -84,12 +85,14 @@ def test_scripts_store_nothing_and_evaluate_no_text(name: str) -> None:
     assert [word for word in NEVER if word in text] == []
 
 
+@pytest.mark.requirement("UI-18")
 @pytest.mark.parametrize("name", STYLES)
 def test_styles_load_nothing(name: str) -> None:
     assert "url(" not in source(name)
     assert "@import" not in source(name)
 
 
+@pytest.mark.requirement("AX-02", "AX-10")
 @pytest.mark.parametrize("name", WHOLE_STYLES)
 def test_styles_are_accessible(name: str) -> None:
     style = source(name)

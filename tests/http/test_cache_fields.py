@@ -156,6 +156,7 @@ def test_cache_control_loses_only_shared_cache_directives(headers: Headers) -> N
     assert directives(merge_fields(headers), b"cdn-cache-control") == []
 
 
+@pytest.mark.requirement("CA-01")
 @given(_headers)
 def test_vary_keeps_existing_names_and_repeats_none(headers: Headers) -> None:
     merged = merge_fields(headers)
@@ -179,6 +180,7 @@ def test_other_fields_keep_their_order(headers: Headers) -> None:
 # Responses of a site.
 
 
+@pytest.mark.requirement("CA-02")
 def test_response_that_sets_our_cookie_is_never_public() -> None:
     app = install(reply_app(headers=[("cache-control", "public, s-maxage=9")]), access_log=MemorySink())
     visitor = Visitor(app, [("user-agent", PHONE)])

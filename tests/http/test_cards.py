@@ -103,6 +103,7 @@ def test_card_names_recipient_and_loads_nothing_of_it() -> None:
     assert f'<template data-purpose="media">{MAP}</template>' in page.text
 
 
+@pytest.mark.requirement("DG-04")
 def test_card_is_in_language_of_visitor() -> None:
     said = words(visitor_of(card_app(), RICH).get("/offices", [("accept-language", "ja")]).text)
     assert "表示すると、 Maps Inc. に次の情報が提供されます：IPアドレス。" in said

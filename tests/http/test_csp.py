@@ -63,6 +63,7 @@ def test_every_response_has_the_policy_whatever_its_type(kind: str, status: int)
     assert reply.get("x-dns-prefetch-control") == "off"
 
 
+@pytest.mark.requirement("CSP-06", "CSP-11")
 @pytest.mark.parametrize("app_sends", ["frame-ancestors 'none'", "default-src *", "script-src 'nonce-abc'", ""])
 @pytest.mark.parametrize("kind", ["text/html", "application/json"])
 def test_policies_of_the_app_stay_as_they_are(app_sends: str, kind: str) -> None:
@@ -98,6 +99,7 @@ def test_other_value_of_the_option_is_an_error(option: object) -> None:
 # What is in it.
 
 
+@pytest.mark.requirement("CSP-03")
 def test_policy_names_recipients_only_once_allowed() -> None:
     visitor = enforcing()
     assert MAPS not in visitor.get().get(CSP)
@@ -146,6 +148,7 @@ def test_directive_of_recipient_starts_as_what_applies_in_its_place(given: str, 
     assert expected in write_policy(read_policy(given), [recipient])
 
 
+@pytest.mark.requirement("CSP-06")
 @pytest.mark.parametrize(
     ("given", "sent"),
     [
@@ -183,10 +186,11 @@ def needs_reload(reply: Reply) -> bool:
     return " data-reload " in tag[0]
 
 
+@pytest.mark.requirement("CSP-04")
 @pytest.mark.parametrize(("text", "csp", "reloads"), [
     (RECIPIENTS, "enforce", True), (RECIPIENTS, None, False), (SITE, "enforce", False), (NECESSARY, "enforce", False),
 ])  # fmt: skip
-def test_grant_loads_a_page_again_whose_write_policyholds_recipients(text: str, csp: str | None, reloads: bool) -> None:
+def test_grant_loads_a_page_again_whose_policy_holds_recipients(text: str, csp: str | None, reloads: bool) -> None:
     visitor = enforcing(text=text, csp=csp)
     assert [needs_reload(visitor.get()) for _ in range(3)] == [reloads] * 3
     assert visitor.state()["reloads"] is reloads

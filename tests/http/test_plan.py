@@ -91,6 +91,7 @@ def answered(choice: str) -> tuple[str, str]:
     return "cookie", visitor.cookies
 
 
+@pytest.mark.requirement("CA-01")
 @pytest.mark.parametrize(
     ("sent", "came", "how", "expected"),
     [
@@ -306,6 +307,7 @@ def test_head_reads_fields_of_other_types() -> None:
     assert head.status == 0
 
 
+@pytest.mark.requirement("CA-04")
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
 @pytest.mark.parametrize("sent", [[], [("cache-control", "public, max-age=31536000, immutable")]])
 def test_reply_of_an_endpoint_is_kept_only_if_it_is_a_file(method: str, sent: list[tuple[str, str]]) -> None:

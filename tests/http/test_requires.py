@@ -161,6 +161,7 @@ KINDS: dict[str, Callable[[Any], Any]] = {
 }
 
 
+@pytest.mark.requirement("DG-01")
 @pytest.mark.parametrize("kind", [*KINDS, "dependency"])
 @pytest.mark.parametrize("fallback", FALLBACKS)
 def test_endpoint_answers_with_consent_and_its_fallback_without(kind: str, fallback: str) -> None:
@@ -244,6 +245,7 @@ def test_mistakes_of_developers_are_explained() -> None:
 # The page that explains.
 
 
+@pytest.mark.requirement("DG-02")
 @pytest.mark.parametrize("language", ["en", "ja"])
 @pytest.mark.parametrize(
     ("answer", "headers", "why"),
@@ -289,6 +291,7 @@ def test_programs_get_json(endpoint: Any) -> None:
     assert ("同意がないため地図はありません。" in message) is (endpoint is async_tour)
 
 
+@pytest.mark.requirement("DG-04")
 @pytest.mark.parametrize("refuses", [False, True])
 def test_grant_button_grants_missing_purpose_and_returns_to_page(refuses: bool) -> None:
     visitor = Visitor(site(), HTML)

@@ -64,6 +64,7 @@ def everybody(app: ConsentMiddleware) -> list[Visitor]:
     ]
 
 
+@pytest.mark.requirement("CA-03")
 @pytest.mark.parametrize("options", [{}, {"settings_link": False}, {"layout": "modal"}])
 def test_page_is_the_same_for_everybody(options: dict[str, Any]) -> None:
     app = site(ledger=MemoryLedger(), access_log=MemorySink(), **options)

@@ -10,6 +10,7 @@ from tests.support.asgi import PHONE, Visitor, install, page_app
 BROWSER = [("user-agent", PHONE), ("accept", "text/html")]
 
 
+@pytest.mark.requirement("CSP-02")
 @pytest.mark.parametrize(
     ("field", "script", "style"),
     [

@@ -63,12 +63,14 @@ def test_first_page_denies_and_names_only_who_can_be_told() -> None:
     assert page["state"] == "/privacy-choices/state"
 
 
+@pytest.mark.requirement("VC-02")
 def test_signal_without_a_purpose_is_denied() -> None:
     google = told(site().get())["vendors"][0]
     assert google["signals"]["personalization_storage"] == ""
     assert set(google["signals"]) == set(policy(VENDORS).vendors[0].vendor.signals)
 
 
+@pytest.mark.requirement("VC-04")
 def test_each_page_says_what_the_visitor_answered() -> None:
     visitor = site()
     for change, allowed in [({"analytics": True}, True), ({"analytics": False}, False)]:
@@ -144,6 +146,7 @@ def test_text_of_the_site_cannot_leave_the_attribute() -> None:
     assert told(reply)["vendors"][0]["signals"] == {"a'><script>&": "media"}
 
 
+@pytest.mark.requirement("VC-08")
 def test_options_of_google_add_their_calls() -> None:
     options = 'url_passthrough = true, ads_data_redaction = true, mode = "advanced", wait_for_update = 400'
     text = f'{SITE}[vendors]\ngoogle_consent_mode = {{ ad_storage = "media", {options} }}\n'

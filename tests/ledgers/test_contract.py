@@ -172,6 +172,7 @@ def removal_record(ledger: Ledger) -> dict[str, Any]:
     return dict(json.loads(last.document or ""))
 
 
+@pytest.mark.requirement("PC-10")
 def test_due_records_are_removed_and_chain_stays_valid(ledger: Ledger) -> None:
     end = rfc3339(NOW - 5 * DAY)
     due = [entry("a", keep_until=NOW - 1), entry("b", keep_until=NOW, expires_at=end)]
@@ -225,6 +226,7 @@ def test_removed_record_leaves_only_its_hashes(ledger: Ledger) -> None:
     assert (gone.record_hash, gone.chain_hash) == (before.record_hash, before.chain_hash)
 
 
+@pytest.mark.requirement("PC-10")
 def test_removal_deletes_what_is_cited_no_more(ledger: Ledger) -> None:
     entries = [
         entry("a", policy=EARLIER, text="one", prevailing="two", keep_until=NOW),

@@ -231,6 +231,7 @@ def test_removal_leaves_altered_record_in_place(database: Database, ledger: SqlL
 # What the triggers refuse.
 
 
+@pytest.mark.requirement("PC-01")
 def test_database_refuses_update_and_delete(database: Database, ledger: SqlLedger) -> None:
     append(ledger, entry("a"), entry("b"))
     database.refuse(

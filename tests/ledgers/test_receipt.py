@@ -92,6 +92,7 @@ def purpose_of(made: Mapping[str, Any], id_: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.requirement("PC-02")
 def test_receipt_has_all_fields_of_iso_27560() -> None:
     controller, maps = f"{ADDRESS}#controller", f"{ADDRESS}#recipient-example-maps"
     assert receipt(KEPT, POLICY, ADDRESS) == {
@@ -250,6 +251,7 @@ def test_what_the_policy_does_not_say_is_none_and_a_session_has_a_word() -> None
     assert cookie["duration"] == "session"
 
 
+@pytest.mark.requirement("ST-02")
 @pytest.mark.parametrize(
     ("changes", "purposes"),
     [

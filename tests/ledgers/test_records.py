@@ -73,6 +73,7 @@ def make_entry(record: ConsentRecord = RECORD, given: RecordContext = GIVEN, **m
 # The record as plain data.
 
 
+@pytest.mark.requirement("PC-02")
 def test_document_has_all_fields_of_record() -> None:
     assert describe_record(RECORD) == {
         "schema": 2,
@@ -98,6 +99,7 @@ def test_document_without_answer_names_no_purpose_and_no_consent_id() -> None:
 # The entry of an answer.
 
 
+@pytest.mark.requirement("PC-05")
 def test_entry_has_all_fields_of_answer_and_its_texts() -> None:
     before = consent_record(POLICY, {}, decided_at=NOW - 86_400)
     shop = POLICY.under(POLICY.services[1])
@@ -380,6 +382,7 @@ PERSONAL_DATA = (
 )
 
 
+@pytest.mark.requirement("PC-06")
 def test_ledger_contains_no_personal_data_of_request() -> None:
     clock, ledger, sink = Clock(), MemoryLedger(), MemorySink()
     app = install(page_app(), ledger=ledger, access_log=sink, clock=clock)
@@ -420,6 +423,7 @@ def test_consent_and_access_record_share_only_the_policy() -> None:
     assert {str(value) for value in traced.values()} & {str(value) for value in record.values()} == {record["policy"]}
 
 
+@pytest.mark.requirement("PO-01")
 def test_answer_for_service_names_service_and_site_policy() -> None:
     ledger = MemoryLedger()
     visitor = Visitor(install(ledger=ledger))

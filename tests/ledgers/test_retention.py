@@ -200,6 +200,7 @@ def test_answer_is_kept_when_retention_fails() -> None:
     assert (len(ledger.arguments("remove")), left(ledger)) == (1, 1)
 
 
+@pytest.mark.requirement("LP-07")
 def test_traced_visits_begin_the_purge_of_access_records() -> None:
     sink, clock = MemorySink(), Clock()
     visitor = Visitor(install(access_log=sink, clock=clock), [("user-agent", PHONE)])

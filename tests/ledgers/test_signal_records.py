@@ -59,6 +59,7 @@ def accepting_visitor(app: ASGIApp) -> Visitor:
     return visitor
 
 
+@pytest.mark.requirement("SG-06")
 def test_many_requests_with_a_signal_leave_one_record(ledger: Ledger) -> None:
     clock = Clock()
     app = install(ledger=ledger, clock=clock)
@@ -157,6 +158,7 @@ def test_signal_that_refuses_nothing_leaves_no_record(prepare: Any, ledger: Ledg
     assert ledger.size() == before
 
 
+@pytest.mark.requirement("SG-12")
 @pytest.mark.slow
 def test_signal_records_are_limited_per_hour() -> None:
     clock, ledger = Clock(), MemoryLedger()
@@ -257,6 +259,7 @@ def note_all(signal_proofs: SignalProofs, *decisions: Decision) -> None:
     asyncio.run(note_each())
 
 
+@pytest.mark.requirement("SG-12")
 def test_remembered_signals_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background, "_MAX_NOTED", 20)
     ledger, site = FaultyLedger(), policy()

@@ -128,6 +128,7 @@ def test_card_is_read_as_it_was_signed_and_not_otherwise() -> None:
     assert PAGES.read_card(mark) is None
 
 
+@pytest.mark.requirement("PC-05")
 def test_build_is_hash_of_templates_and_assets() -> None:
     templates = sorted((Path(__file__).parents[2] / "cookie_consent" / "pages" / "templates").glob("*.html"))
     parts = [*(path.read_bytes() for path in templates), *(asset.content for asset in assets().values())]

@@ -185,6 +185,7 @@ def test_every_page_is_valid_html(policy: Policy, language: str) -> None:
         parser.parse(f"<!doctype html><html><head><title>-</title></head><body>{html}</body></html>")
 
 
+@pytest.mark.requirement("AX-09")
 @pytest.mark.parametrize("language", ["en", "ja"])
 def test_every_page_names_its_language_and_direction(policy: Policy, language: str) -> None:
     for html in whole_pages(policy, language=language).values():
@@ -204,6 +205,7 @@ def test_no_placeholder_is_left_in_pages(policy: Policy, language: str) -> None:
         assert not re.search(r"\{\w+\}", re.sub(r'data-state="[^"]*"', "", html))
 
 
+@pytest.mark.requirement("CSP-01")
 def test_pages_have_no_inline_script_or_style(policy: Policy) -> None:
     for html in all_pages(policy).values():
         outline = Outline(html)
@@ -272,6 +274,7 @@ def test_each_form_has_hidden_fields_of_its_surface(policy: Policy) -> None:
         assert Outline(html).one("form", method="post", action=BASE)
 
 
+@pytest.mark.requirement("UI-02")
 @pytest.mark.parametrize("language", ["en", "ja"])
 def test_refuse_button_comes_first_and_looks_like_accept_button(policy: Policy, language: str) -> None:
     for html in (banner(policy, language=language), settings(policy, language=language)):
@@ -285,6 +288,7 @@ def test_refuse_button_comes_first_and_looks_like_accept_button(policy: Policy, 
         assert html.index('"refuse_all"') < html.index('"accept_all"')
 
 
+@pytest.mark.requirement("UI-05")
 def test_no_purpose_is_ticked_before_answer(policy: Policy) -> None:
     for html in (banner(policy), settings(policy)):
         boxes = Outline(html).all("input", type="checkbox")
@@ -341,6 +345,15 @@ def test_settings_page_brings_a_script_only_to_clear_what_was_refused(policy: Po
 
 
 # Recipients.
+
+
+@pytest.mark.requirement("EU-03")
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_question_says_that_the_answer_can_be_changed(policy: Policy, language: str) -> None:
+    said, _, rest = text_of(policy, language, "banner_withdraw").partition("{settings}")
+    html = banner(policy, language=language)
+    assert said in html
+    assert rest in html.partition(said)[2]
 
 
 def test_banner_names_one_recipient_and_counts_several_with_link_to_their_list(policy: Policy) -> None:
@@ -417,6 +430,7 @@ def test_characters_outside_encoding_become_references(policy: Policy) -> None:
     assert html_module.unescape(plain) == html_module.unescape(banner(policy, language="ja"))
 
 
+@pytest.mark.requirement("PO-07")
 def test_policy_changes_are_listed_newest_first(policy: Policy) -> None:
     (change,) = policy.changes
     earlier, later = replace(change, date=date(2026, 3, 1)), replace(change, date=date(2026, 5, 20))
@@ -569,6 +583,7 @@ ASKED = [
 SHOP = "This service does not use it, whatever you answer."
 
 
+@pytest.mark.requirement("EU-04", "EU-05", "UI-16")
 @pytest.mark.parametrize(
     ("page", "change", "more", "says", "says_not"),
     [
@@ -649,6 +664,7 @@ def test_page_says_what_the_policy_says(
     assert [words for words in says_not if words in html] == []
 
 
+@pytest.mark.requirement("SG-07")
 @pytest.mark.parametrize(
     ("page", "signal", "expected"),
     [

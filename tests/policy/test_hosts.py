@@ -74,6 +74,7 @@ def test_error_says_what_would_be_right(domain: str, hosts: list[str], key: str,
     assert (caught.value.table, caught.value.key) == ("[site]", key)
 
 
+@pytest.mark.requirement("CK-02")
 def test_hosts_fit_into_the_cookie() -> None:
     most = LONGEST_HOST_NAMES // 4
     assert [*select_errors(check_hosts(JP, [f"{number:03}.{JP}" for number in range(most)]))] == []

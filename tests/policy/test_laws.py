@@ -27,6 +27,7 @@ def under(*codes: str) -> dict[str, Any]:
     return data
 
 
+@pytest.mark.requirement("EU-30")
 def test_each_law_is_dated_and_has_places_provisions_sources_and_certainty() -> None:
     assert laws().keys() == CODES
     for law in laws().values():
@@ -43,6 +44,7 @@ def test_each_law_is_dated_and_has_places_provisions_sources_and_certainty() -> 
         assert {*law.recipients} <= {"country", "use"}
 
 
+@pytest.mark.requirement("BR-01")
 def test_policy_is_under_the_first_law_of_opting_in_or_that_of_a_place() -> None:
     policy = policy_in_use(policy_of(under("us-optout", "eu", "ca-qc")))
     assert policy.law is laws()["eu"]
@@ -55,6 +57,7 @@ def test_policy_is_under_the_first_law_of_opting_in_or_that_of_a_place() -> None
     assert there.under(there.services[0]).is_opt_out
 
 
+@pytest.mark.requirement("EU-01")
 def test_laws_of_opting_in_hold_everywhere() -> None:
     assert not policy_of(under("eu", "jp")).is_by_country
     only = policy_of(under("us-optout"))
@@ -71,6 +74,7 @@ def test_unknown_law_stops_the_start() -> None:
         policy_of(under("us-out"))
 
 
+@pytest.mark.requirement("US-02")
 def test_policy_cannot_ignore_a_binding_signal() -> None:
     data = under("eu", "us-optout")
     data["signals"] = {"gpc": "ignore"}
@@ -80,6 +84,7 @@ def test_policy_cannot_ignore_a_binding_signal() -> None:
     assert policy_in_use(policy_of(data))
 
 
+@pytest.mark.requirement("EU-04", "JP-02")
 @pytest.mark.parametrize(
     ("law", "place", "message"),
     [
@@ -111,6 +116,7 @@ def test_earlier_policy_may_lack_what_a_law_asks_for() -> None:
     assert policy_in_use(policy_of(under("jp")), [policy_of(old)]).history
 
 
+@pytest.mark.requirement("JP-05")
 def test_law_asks_nothing_of_necessary_purposes() -> None:
     own = replace(purpose("media"), data={"en": "Address"})
     policy = small_policy(site=replace(site(), laws=("eu",)), purposes=(own,))
@@ -122,6 +128,7 @@ def test_site_without_law_needs_no_further_keys() -> None:
     assert policy_in_use(policy).law is None
 
 
+@pytest.mark.requirement("JP-04")
 def test_page_on_what_is_sent_needs_its_language() -> None:
     assert policy_in_use(policy_of(under("jp"))).tells_transmission
     english = full_policy_data()["site"] | {"languages": ["en"], "prevailing_language": "en", "laws": ["jp"]}

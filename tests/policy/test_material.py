@@ -128,6 +128,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.requirement("PO-09")
 @pytest.mark.parametrize(("change", "wider", "narrower"), CHANGES.values(), ids=CHANGES)
 def test_change_alters_the_digests_of_its_purposes_and_widens_some(
     change: Change, wider: set[str], narrower: set[str]

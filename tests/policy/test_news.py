@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.support.asgi import PREFIX, SITE, Clock, Visitor, install, page_app
 from tests.support.policies import text_of
 
@@ -25,6 +27,7 @@ def returning_visitor(text: str, *, days: float, **options: Any) -> tuple[Visito
     return later, clock
 
 
+@pytest.mark.requirement("PO-07")
 def test_page_links_once_to_announced_change() -> None:
     visitor, _ = returning_visitor(ANNOUNCED, days=6)
     html = visitor.get("/").text

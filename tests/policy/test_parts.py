@@ -222,6 +222,7 @@ def test_accepted_text_cannot_break_header_field(make: Callable[[str], object], 
     assert "\n" not in text
 
 
+@pytest.mark.requirement("ST-05")
 @pytest.mark.parametrize("name", ["theme", "ajs:cart", "seen of *", "設定", "n" * 256])
 def test_key_of_the_browsers_storage_has_any_name_and_lifetime(name: str) -> None:
     stored = Cookie(name=name, purpose="media", kind="storage", duration=timedelta(days=4000))

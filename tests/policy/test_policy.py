@@ -98,6 +98,7 @@ def test_site_wording_overrides_shipped_texts() -> None:
     assert POLICY.texts.keys() == {"ja", "en"}
 
 
+@pytest.mark.requirement("PO-04")
 def test_policy_finds_parts_of_purpose() -> None:
     assert [cookie.name for cookie in POLICY.cookies_of("analytics")] == ["_ga*"]
     assert [cookie.name for cookie in POLICY.cookies_of("none")] == []
@@ -109,6 +110,7 @@ def test_policy_finds_parts_of_purpose() -> None:
 RECIPIENTS = (recipient("r1", "ads"), recipient("r2", "media"), recipient("r3", NECESSARY))
 
 
+@pytest.mark.requirement("SG-03")
 @pytest.mark.parametrize(
     ("rules", "gpc", "dnt"),
     [
@@ -137,6 +139,7 @@ def test_service_overrides_only_what_it_declares() -> None:
     assert SHOP.in_force["analytics"] == ours
 
 
+@pytest.mark.requirement("PO-02")
 def test_a_service_never_widens_a_refusal() -> None:
     service = Service(id="shop", path="/shop", purposes={"media": ServicePurpose(title={"en": "Films"})})
     policy = small_policy(purposes=(replace(purpose("media"), refused=True),), services=(service,)).under(service)
@@ -151,6 +154,7 @@ def test_version_is_that_of_the_document_alone() -> None:
         assert (same.version, same.document()) == (POLICY.version, POLICY.document())
 
 
+@pytest.mark.requirement("PO-05")
 @pytest.mark.parametrize("place", WORDS, ids=str)
 def test_each_text_is_part_of_version(place: tuple[Step, ...]) -> None:
     assert with_word(place, "Other words").version != POLICY.version

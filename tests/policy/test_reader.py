@@ -100,6 +100,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("policies")
 
 
+@pytest.mark.requirement("PO-04")
 def test_every_key_of_policy_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "consent.toml"
     path.write_text(FULL_POLICY, encoding="utf-8")

@@ -42,6 +42,7 @@ def test_change_of_the_table_is_no_news_for_visitors() -> None:
     assert announcement(old, new, datetime.fromtimestamp(NOW, UTC).date()) == ""
 
 
+@pytest.mark.requirement("CSP-05")
 @pytest.mark.parametrize(
     ("key", "value", "advice"),
     [

@@ -226,6 +226,7 @@ def test_duplicate_declaration_in_python_is_rejected(parts: dict[str, Any], tabl
     assert caught.value.table == table
 
 
+@pytest.mark.requirement("CK-02", "UI-15")
 def test_number_of_purposes_is_limited() -> None:
     ids = [f"p{number}" for number in range(MAX_PURPOSES)]
     assert len(small_policy(*ids[1:]).purposes) == MAX_PURPOSES

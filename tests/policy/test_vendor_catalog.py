@@ -26,6 +26,7 @@ def test_catalog_has_the_vendors_of_the_documentation() -> None:
     }
 
 
+@pytest.mark.requirement("VC-01")
 @EACH
 def test_vendor_has_sources_and_calls_that_go_to_its_stub(vendor: Vendor) -> None:
     assert vendor.sources

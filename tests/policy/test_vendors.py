@@ -106,6 +106,7 @@ def test_vendor_without_a_recipient_is_noticed(purpose: str, origins: tuple[str,
     assert [message.partition(",")[0] for message in found] == ['[vendors] meta_pixel goes by "ads"'] * is_noticed
 
 
+@pytest.mark.requirement("VC-09")
 def test_advanced_mode_is_noticed() -> None:
     google = {"ad_storage": "ads", "mode": "advanced"}
     found = [*vendor_advice(policy_with({"google_consent_mode": google}).vendors, [])]

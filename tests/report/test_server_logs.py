@@ -46,6 +46,7 @@ MATOMO_NCSA = re.compile(
 """What Matomo's importer reads of a combined log, from requirements LF-01 and LF-02."""
 
 
+@pytest.mark.requirement("LF-01", "LF-02")
 def test_view_is_a_combined_log_line() -> None:
     assert ncsa(VIEW) == (
         '203.0.113.0 - -visitor_1 [05/Nov/2026:09:08:07 +0000] "GET /%E8%A8%AA%E5%95%8F%20a?utm_source=letter&'
@@ -53,10 +54,12 @@ def test_view_is_a_combined_log_line() -> None:
     )
 
 
+@pytest.mark.requirement("LF-02")
 def test_unknown_fields_are_hyphens() -> None:
     assert ncsa(LEAST) == '- - - [31/Jan/2026:00:00:00 +0000] "- - -" - - "-" "-"'
 
 
+@pytest.mark.requirement("LP-08")
 @pytest.mark.parametrize("key", sorted(key for key, value in VIEW.items() if isinstance(value, str) and key != "time"))
 def test_hostile_value_ends_no_field_and_no_line(key: str) -> None:
     record = {**VIEW, key: VIEW[key] + HOSTILE}
@@ -168,6 +171,7 @@ REQUESTS = [
 """Requests with a truncated address and a protocol."""
 
 
+@pytest.mark.requirement("LF-01")
 @pytest.mark.full_matrix
 @pytest.mark.parametrize(
     ("log_format", "options", "guest_of"),
@@ -193,6 +197,7 @@ def test_goaccess_counts_match_records(log_format: str, options: Any, guest_of: 
     assert hits_in(counted, "visitors") == Counter(record["time"][:10].replace("-", "") for record in REQUESTS)
 
 
+@pytest.mark.requirement("LF-01")
 def test_matomo_importer_pattern_matches_each_line() -> None:
     for record in REQUESTS:
         read = MATOMO_NCSA.fullmatch(ncsa(record))

@@ -150,6 +150,7 @@ def test_store_that_was_down_gets_each_record_once(store: MemoryStore, caplog: p
     assert caplog.messages == [f"Access records cannot be written to {PLACE}; they wait, counted: nobody answers"]
 
 
+@pytest.mark.requirement("TR-04")
 def test_memory_for_waiting_records_is_bounded(store: MemoryStore) -> None:
     store.is_down = True
     sink = sink_to(store, most_bytes=10 * SIZE)

@@ -113,6 +113,7 @@ def test_record_written_twice_is_read_once(sink: Sink) -> None:
     assert numbers(sink.read("one")) == [1, 2]
 
 
+@pytest.mark.requirement("LP-12")
 @pytest.mark.slow
 def test_erase_removes_only_records_of_the_visitor(sink: Sink) -> None:
     for number, visitor in enumerate(("a", "b", "a", "ab", "b")):

@@ -51,6 +51,7 @@ def test_banner_that_is_never_shown_is_reported() -> None:
     assert any("in view" in sentence for sentence in dark_patterns(MeasuredPage(hidden)))
 
 
+@pytest.mark.requirement("UI-01", "UI-02", "UI-09")
 @pytest.mark.parametrize(
     ("measured", "message"),
     [

@@ -75,6 +75,7 @@ def test_withdrawal_replaces_visitor_cookie_with_erasure_cookie() -> None:
     assert fields[NAME].startswith(f"{NAME}={visitor.id}~{int(NOW) + DAYS * 86_400}.")
 
 
+@pytest.mark.requirement("TR-09")
 def test_withdrawn_visitor_can_export_and_erase_records() -> None:
     visitor = Traced()
     visitor.refuse()

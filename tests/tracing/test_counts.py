@@ -250,6 +250,7 @@ def test_feature_fallback_is_counted(path: str, degraded: int, app: ConsentMiddl
     assert counts(app, sink, ("degraded", "views")) == expected | ({"degraded map": 1} if degraded else {})
 
 
+@pytest.mark.requirement("TR-01")
 def test_count_has_no_field_about_a_visitor_and_reveals_no_order(app: ConsentMiddleware, sink: MemorySink) -> None:
     visitor = Visitor(app, BROWSER)
     visitor.get("/")

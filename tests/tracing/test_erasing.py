@@ -109,6 +109,7 @@ def wait_for_erasures(visitor: Visitor) -> None:
 # Which answers erase.
 
 
+@pytest.mark.requirement("TR-09")
 @pytest.mark.parametrize(
     ("text", "withdraw"),
     [

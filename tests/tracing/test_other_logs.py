@@ -155,6 +155,7 @@ def read_files(folder: Path, *but: str) -> str:
     return "\n".join(path.read_bytes().decode("utf-8", "replace") for path in files)
 
 
+@pytest.mark.requirement("TR-03")
 @pytest.mark.each_value(at_most=3)
 @pytest.mark.parametrize("mode", ["mask", "drop"])
 @pytest.mark.parametrize("name", OFFERED)

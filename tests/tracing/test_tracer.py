@@ -92,6 +92,7 @@ def record_of(headers: Fields = (), came: float = NOW, **request: Any) -> dict[s
 # Who is traced.
 
 
+@pytest.mark.requirement("TR-01", "LF-05")
 def test_only_visitors_who_allowed_tracing_are_recorded() -> None:
     sink = MemorySink()
     visitor = Visitor(install(access_log=sink), [("user-agent", PHONE)])
@@ -109,6 +110,7 @@ def test_only_visitors_who_allowed_tracing_are_recorded() -> None:
     assert [record["url.path"] for record in sink.records] == ["/allowed"]
 
 
+@pytest.mark.requirement("CS-06")
 @pytest.mark.parametrize(
     "header",
     [
@@ -161,6 +163,7 @@ class Untouchable:
         raise AssertionError("the address was read")
 
 
+@pytest.mark.requirement("EU-07", "TR-02")
 @pytest.mark.parametrize("answer", [None, {}, {"media": True}, {"media": True, "analytics": True}])
 def test_address_and_user_agent_are_not_read_without_consent(answer: dict[str, bool] | None) -> None:
     visitor = Visitor(install(reply_app(reads=["media"]), access_log=MemorySink()))
@@ -175,6 +178,7 @@ def test_address_and_user_agent_are_not_read_without_consent(answer: dict[str, b
 # The visitor id.
 
 
+@pytest.mark.requirement("LP-05")
 def test_visitor_id_is_kept_and_not_renewed() -> None:
     clock = Clock()
     visitor = Traced(clock=clock)
@@ -215,6 +219,7 @@ def test_expired_or_forged_visitor_id_is_replaced() -> None:
 # The record, field by field.
 
 
+@pytest.mark.requirement("LP-06", "LP-09")
 def test_record_has_exactly_the_expected_fields() -> None:
     visitor = Traced(clock=Clock())
     record = visitor.record(
@@ -251,6 +256,7 @@ def test_record_has_exactly_the_expected_fields() -> None:
     }
 
 
+@pytest.mark.requirement("LP-08")
 def test_record_is_one_utf_8_line_of_bounded_length() -> None:
     lines: list[bytes] = []
 
@@ -302,6 +308,7 @@ def test_lag_depends_only_on_first_key_and_visitor_id() -> None:
     assert LONGEST_LAG * 9 / 10 < lags[-1] < LONGEST_LAG
 
 
+@pytest.mark.requirement("LP-01")
 @pytest.mark.parametrize(
     ("address", "kept"),
     [
@@ -332,6 +339,7 @@ def test_ipv4_address_loses_its_last_8_bits(address: Any) -> None:
     assert int(ipaddress.ip_address(truncate_address(str(address)) or "")) == int(address) >> 8 << 8
 
 
+@pytest.mark.requirement("LP-01")
 @given(st.ip_addresses(v=6))
 def test_ipv6_address_keeps_at_most_48_bits(address: Any) -> None:
     cut = ipaddress.ip_address(truncate_address(str(address)) or "")
@@ -341,6 +349,7 @@ def test_ipv6_address_keeps_at_most_48_bits(address: Any) -> None:
         assert str(cut) == truncate_address(str(address.ipv4_mapped))
 
 
+@pytest.mark.requirement("TR-07")
 @pytest.mark.parametrize(
     ("referrer", "host", "kept"),
     [
@@ -368,6 +377,7 @@ def test_referrer_is_own_page_or_foreign_origin(referrer: str, host: str, kept: 
     assert record_of([("referer", referrer)], host=host).get("http.request.referrer") == kept
 
 
+@pytest.mark.requirement("TR-06")
 @pytest.mark.parametrize(
     ("query", "kept"),
     [
@@ -434,6 +444,7 @@ def test_fastapi_route_template_is_recorded() -> None:
 # When a record is written, and sinks that fail.
 
 
+@pytest.mark.requirement("TR-04")
 def test_record_is_written_once_after_the_response_ends() -> None:
     visitor = Traced(reply_app([b"a", b"b", b"c"]))
     seen: list[int] = []
@@ -492,6 +503,7 @@ class Raising(MemorySink):
         raise OSError("this sink is broken")
 
 
+@pytest.mark.requirement("DG-06")
 @pytest.mark.parametrize("app", [reply_app(), page_app(), reply_app([b"a", b"b"])])
 def test_failing_sink_costs_no_page(app: ASGIApp, caplog: pytest.LogCaptureFixture) -> None:
     visitor = Traced(app, access_log=Raising())
@@ -522,6 +534,7 @@ def test_records_are_written_before_shutdown_completes(tmp_path: Path) -> None:
     assert lines["lifespan.shutdown.complete"] == 1
 
 
+@pytest.mark.requirement("LP-07")
 def test_clock_two_years_ahead_for_one_request_removes_no_records(tmp_path: Path) -> None:
     clock = Clock(time.time())
     log = tmp_path / "access.jsonl"

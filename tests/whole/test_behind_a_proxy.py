@@ -188,6 +188,7 @@ def test_documented_nginx_settings_let_answers_through(tmp_path: Path, complete:
     assert names == (["__Host-consent", "__Host-visitor"] if complete else [])
 
 
+@pytest.mark.requirement("LP-06")
 @pytest.mark.parametrize("number", [0, pytest.param(1, marks=pytest.mark.full_matrix)], ids=["hypercorn", "granian"])
 @pytest.mark.server
 def test_documented_wrapper_sets_scheme_and_client(number: int) -> None:

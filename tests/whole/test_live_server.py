@@ -99,6 +99,7 @@ def test_records_reach_the_file_while_the_server_runs_and_when_it_stops(lifespan
         assert [record["url.path"] for record in server.records()] == visited
 
 
+@pytest.mark.requirement("ST-09")
 def test_what_a_request_open_during_refusal_sets_is_deleted_by_the_next_one(tmp_path: Path) -> None:
     with (
         serving(tmp_path) as server,

@@ -39,9 +39,42 @@ from tests.support.examples import examples
 HTML = [("accept", "text/html"), ("user-agent", PHONE)]
 
 
+# What the browser says, and what only the browser may say.
+
+
+@pytest.mark.requirement("SG-11")
+@pytest.mark.parametrize("signals", [[], [("sec-gpc", "1")], [("sec-gpc", "0"), ("sec-gpc", "1"), ("dnt", "yes")]])
+def test_app_gets_the_signals_as_they_came(signals: list[tuple[str, str]]) -> None:
+    seen: list[Scope] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope)
+        await page_app()(scope, receive, send)
+
+    visitor = Visitor(install(app), HTML)
+    for answer in (lambda: None, visitor.accept, visitor.refuse):
+        answer()
+        visitor.get("/", signals)
+        came = [(name, value) for name, value in seen.pop()["headers"] if name in (b"sec-gpc", b"dnt")]
+        assert came == [(name.encode(), value.encode()) for name, value in signals]
+
+
+@pytest.mark.requirement("SG-20", "CSP-10")
+def test_no_response_speaks_for_the_browser() -> None:
+    """Neither of tracking that it honours, nor to take part in what browsers measure."""
+    visitor = Visitor(install(page_app(), csp="enforce", access_log=MemorySink()), [*HTML, ("dnt", "1")])
+    names = set()
+    for path in ("/", PREFIX, f"{PREFIX}/state", f"{PREFIX}/policy"):
+        for answer in (visitor.accept, visitor.refuse):
+            names |= {name.lower() for reply in (answer(), visitor.get(path)) for name, _ in reply.headers}
+    assert b"content-security-policy" in names
+    assert {name for name in names if name in (b"tk", b"sec-gpc") or b"topics" in name or b"attribution" in name} == set()
+
+
 # Scopes that are neither http nor websocket.
 
 
+@pytest.mark.requirement("TR-05")
 @pytest.mark.parametrize(
     ("kind", "options"),
     [
@@ -86,6 +119,7 @@ def test_sink_that_fails_to_close_does_not_stop_shutdown(
 # Websockets.
 
 
+@pytest.mark.requirement("TR-05")
 def test_websocket_app_has_the_decision_and_messages_pass() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         assert (await receive())["type"] == "websocket.connect"
@@ -184,6 +218,7 @@ def test_response_headers_may_be_any_iterable(
     assert call(install(starting(), inject=inject), headers=HTML).headers == []
 
 
+@pytest.mark.requirement("TR-05")
 @pytest.mark.parametrize("content_type", ["text/event-stream", "text/html", "application/octet-stream"])
 @pytest.mark.parametrize("answered", [False, True])
 def test_stream_passes_piece_by_piece(content_type: str, answered: bool) -> None:
@@ -284,6 +319,7 @@ path = "/cellar"
 )
 
 
+@pytest.mark.requirement("PO-01")
 @pytest.mark.parametrize(
     ("host", "path", "analytics", "media"),
     [
@@ -320,6 +356,7 @@ def test_most_specific_service_applies(host: str, path: str, analytics: bool, me
 # Deny by default.
 
 
+@pytest.mark.requirement("ST-01")
 @pytest.mark.parametrize("way", ["http", "websocket"])
 @pytest.mark.parametrize(
     ("law", "options"), [("", {}), ('laws = ["us-optout"]', {"country": lambda _: "US"})], ids=["opt-in", "opt-out"]

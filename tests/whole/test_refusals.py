@@ -17,6 +17,7 @@ from tests.support.policies import text_of
 KEPT_REFUSAL = text_of(policy(), "en", "kept_refusal")
 
 
+@pytest.mark.requirement("CK-20")
 @pytest.mark.parametrize("headers", [[], [("sec-gpc", "1")], [("dnt", "1")], [("sec-gpc", "1"), ("dnt", "1")]])
 def test_refusals_leave_no_id_and_are_not_linked(headers: Fields) -> None:
     clock = Clock()

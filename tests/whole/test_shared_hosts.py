@@ -138,6 +138,7 @@ def test_shared_token_counts_on_listed_hosts_however_they_are_written(
     assert call(site(), path=f"{PREFIX}/state", headers=sent, host=host, scheme=scheme).json["status"] == status
 
 
+@pytest.mark.requirement("PO-03")
 @pytest.mark.parametrize("scheme", ["https", "http"])
 @pytest.mark.parametrize(
     "other",
@@ -353,6 +354,7 @@ def test_answer_on_unlisted_host_is_logged_once(caplog: pytest.LogCaptureFixture
     assert len(caplog.records) == 5
 
 
+@pytest.mark.requirement("PO-03")
 def test_settings_page_names_the_hosts_where_an_answer_counts() -> None:
     said = "Your choice counts on: site.example, shop.site.example, www.site.example."
     browser = Browser(site())

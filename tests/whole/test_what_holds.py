@@ -303,6 +303,7 @@ def test_no_sentence_contradicts_another_or_the_server(
         check(Seen(visitor, now), regime, sale)
 
 
+@pytest.mark.requirement("SG-05")
 @pytest.mark.parametrize("choice", ["accept_all", "grant"])
 @pytest.mark.parametrize("regime", LAWS)
 def test_only_saving_purpose_by_purpose_allows_what_a_signal_refuses(regime: str, choice: str) -> None:
