@@ -156,6 +156,17 @@ def low_contrasts(painted: list[tuple[str, str, list[str]]], least: float) -> se
     }
 
 
+def test_links_change_the_chart_of_the_first_screen_without_a_script(analyst: Visitor, folder: Path) -> None:
+    page = show(analyst, (folder / "report.html").as_uri())
+    shown = page.locator(".courses h3:visible")
+    expect(shown).to_have_text("Visitors by day")
+    for name in ("Views", "Sessions", "Visitors"):
+        page.get_by_role("link", name=name, exact=True).click()
+        expect(shown).to_have_text(f"{name} by day")
+        expect(shown).to_be_in_viewport()
+        expect(page.locator(".courses svg[role=img]:visible")).to_be_in_viewport()
+
+
 def test_print_shows_charts_and_open_tables_in_light_colours(analyst: Visitor, folder: Path) -> None:
     page = analyst.page
     page.goto((folder / "report.html").as_uri())

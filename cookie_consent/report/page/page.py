@@ -15,7 +15,7 @@ from markupsafe import Markup
 from cookie_consent.base.clock import time_zone
 from cookie_consent.report.figures import OTHER, SECTIONS, Figure, Row
 from cookie_consent.report.page.formatting import TEMPLATES, visible
-from cookie_consent.report.page.panels import Panel, list_panels, parts_of, show_visitors
+from cookie_consent.report.page.panels import Panel, list_panels, parts_of, show_courses
 from cookie_consent.report.question import PREVIOUS, parse_day
 from cookie_consent.report.where import MOST_FILTERS, may_repeat, segment_of
 
@@ -74,7 +74,7 @@ def _render(policy: str, asked: Asked | None, problem: str, report: Mapping[str,
         ranges=range_links(report, asked) if asked and report else [],
         problem=problem,
         report=report,
-        main=show_visitors(report) if report and panels else None,
+        courses=show_courses(report) if report and panels else [],
         briefs=[_choose_list(panels, names) for names in _BRIEFS if panels],
         sections=_list_sections(panels),
         link=lambda panel, row: row_link(asked, panel.figure, row),

@@ -106,9 +106,10 @@ def list_panels(report: Mapping[str, Any]) -> list[Panel]:
     return [*_list_totals(report), *(panel for figure in FIGURES for panel in _list_panels(report, figure))]
 
 
-def show_visitors(report: Mapping[str, Any]) -> Panel:
-    """Return visitors over time, with the earlier period behind them, and sessions in the table."""
-    return _show_steps(report, "visitors", replace(_OVER_TIME["sessions"], style=""))
+def show_courses(report: Mapping[str, Any]) -> list[Panel]:
+    """Return visitors over time, and sessions and views if there are any, each with the earlier period behind it."""
+    visitors, *others = (_show_steps(report, name) for name in ("visitors", "sessions", "views"))
+    return [visitors, *(panel for panel in others if not panel.is_empty)]
 
 
 def parts_of(figure: Figure, row: Row) -> list[tuple[str, float]]:
@@ -136,7 +137,8 @@ def choose_marks(largest: float, least: float) -> list[float]:
 def _list_panels(report: Mapping[str, Any], figure: Figure) -> Iterator[Panel]:
     rows = rows_of(report, figure)
     if figure.name == "by_step":
-        yield from _list_steps(report)
+        if not report["range"]["where"]:  # counts know no segments
+            yield _show_share(report)
     elif figure.name == "funnels":
         yield from _list_funnels(report, figure)
     elif figure.of_goal:
@@ -145,13 +147,6 @@ def _list_panels(report: Mapping[str, Any], figure: Figure) -> Iterator[Panel]:
         yield _show_retention(figure, rows)
     elif figure.name != "by_day":
         yield _show_rows(figure, rows, DAY)
-
-
-def _list_steps(report: Mapping[str, Any]) -> Iterator[Panel]:
-    yield _show_steps(report, "views")
-    yield _show_steps(report, "sessions")
-    if not report["range"]["where"]:  # counts know no segments
-        yield _show_share(report)
 
 
 def _list_funnels(report: Mapping[str, Any], figure: Figure) -> Iterator[Panel]:
@@ -199,7 +194,7 @@ def draw_chart(columns: Sequence[Column], rows: Sequence[Row], kind: Kind) -> Ch
     return Chart(kind, columns, values, choose_marks(largest, _LEAST[kind]), find_gaps(values.values(), kind))
 
 
-def _show_steps(report: Mapping[str, Any], name: str, *others: Column) -> Panel:
+def _show_steps(report: Mapping[str, Any], name: str) -> Panel:
     """Return a number by step, with that of the earlier period behind it."""
     rows: Sequence[Row] = report["by_step"]
     earlier = f"{name}_before"
@@ -213,7 +208,7 @@ def _show_steps(report: Mapping[str, Any], name: str, *others: Column) -> Panel:
         numbers += [None] * (len(rows) - len(numbers))
         rows = [{**row, earlier: number} for row, number in zip(rows, numbers, strict=True)]
     title = f"{columns[0].title} by {step}"
-    figure = replace(BY_NAME["by_step"], name=f"{name}-by-step", title=title, measures=(*columns, *others))
+    figure = replace(BY_NAME["by_step"], name=f"{name}-by-step", title=title, measures=tuple(columns))
     return _show_course(figure, rows, step)
 
 
