@@ -518,7 +518,7 @@ def test_command_serves_report_on_loopback(is_there: bool, access_log: str, caps
     with visited(capsys) as replies:
         ended = run("--access-log", access_log, "--port", "0")
     assert (ended, [reply.status_code for reply in replies]) == (GOOD, [200])
-    assert "Views by day" in replies[0].text
+    assert "Visitors by day" in replies[0].text
 
 
 @pytest.mark.slow
