@@ -71,10 +71,10 @@ def _marks(module: ast.Module) -> Iterator[tuple[str, str]]:
 
 def statement() -> str:
     """Return a table for each status, as Markdown: the requirements, their sources, and their tests or notes."""
-    tests = proofs()
+    known, tests = requirements(), proofs()
     tables = []
     for status, meaning in STATUSES.items():
-        rows = [it for it in requirements() if it.status == status]
+        rows = [it for it in known if it.status == status]
         if rows:
             lines = [f"## {meaning.removesuffix('.')} ({len(rows)})", "", "| id | requirement | source | shown by |"]
             lines += ["| --- | --- | --- | --- |", *(_row(it, tests.get(it.id, [])) for it in rows)]
