@@ -118,6 +118,7 @@ class Erasing:
         erased = self._sink.erase(visitor_id)
         _log.info("Erased %d access records of a visitor who withdrew.", erased)
         self._backoff.reset()
+        self._erasing.forget(visitor_id)  # first: a note added from now on is removed by who adds it
         if visitor_id not in self._erasing.waiting:  # who withdrew again has a new note
             self._notes.remove(visitor_id)
 
@@ -220,6 +221,12 @@ class _Queue:
         except RuntimeError:  # no thread can start; the visitor stays in the queue
             self._is_running = False
             _log.exception("The access records of visitors who withdrew are erased later: no thread can be started.")
+
+    def forget(self, visitor_id: str) -> None:
+        """Count a visitor as done, if worked on. One who waits again stays."""
+        with self._changed:
+            if self._in_work == visitor_id:
+                self._in_work = ""
 
     def wait(self, end: float) -> list[str]:
         """Wait until the queue is worked off; return the ids of the visitors that are left.

@@ -354,6 +354,34 @@ def test_note_remains_while_a_visitor_who_withdrew_again_waits(sink: Erased, fol
     assert eventually(lambda: notes(folder) == [])
 
 
+def test_no_note_remains_that_is_written_while_the_erasure_ends(
+    sink: Erased, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    erasing = Erasing(sink, folder)
+    is_adding, is_removed, is_noted = threading.Event(), threading.Event(), threading.Event()
+
+    class SlowNotes(Notes):
+        def add(self, visitor_id: str) -> None:
+            is_adding.set()
+            is_removed.wait(20)
+            super().add(visitor_id)
+
+        def remove(self, visitor_id: str) -> None:
+            super().remove(visitor_id)
+            is_removed.set()
+            if threading.current_thread().name == "consent-erasing":
+                is_noted.wait(20)
+
+    monkeypatch.setattr(erasing, "_notes", SlowNotes(folder))
+    with sink.held():
+        erasing.start("one")
+        assert is_adding.wait(20)
+    assert is_removed.wait(20)
+    erasing._noting.wait(time.monotonic() + 20)
+    is_noted.set()
+    assert notes(folder) == []
+
+
 def test_interrupted_erasure_keeps_its_note_and_logs_nothing(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     sink = Erased(1, duckdb.InterruptException("INTERRUPT Error: Interrupted!"))
     slept = threading.Event()
