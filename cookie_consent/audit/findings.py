@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from itertools import islice
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from cookie_consent.audit.crawl import Page
 from cookie_consent.audit.script import COOKIE, FILE, REQUEST, STORAGE, Sight
@@ -150,6 +150,7 @@ class Findings:
     def look(self, visitor: Visitor, page: Page) -> None:
         """Compare a page that a visitor saw with the policy."""
         before = len(self.found)
+        visitor = visitor._replace(allowed=visitor.allowed - self._refused_at(page.address))
         for set_cookie in page.cookies:
             self.look_at_field(visitor, set_cookie, page.address, page.address)
         for source, sight in page.sights:
@@ -265,6 +266,12 @@ class Findings:
             return
         elif not _is_stopped(host, sight.directive, csp):
             self.add(HOST_REFUSED, host, visitor.name, place, f"purpose {recipients[0].purpose}")
+
+    def _refused_at(self, address: str) -> frozenset[str]:
+        """Return the purposes that the service of a page refuses."""
+        parts = urlsplit(address)
+        policy = self.policy.at(unquote(parts.path), lambda: parts.hostname or "")
+        return frozenset(id_ for id_, purpose in policy.in_force.items() if purpose.refused)
 
     def _is_own_host(self, host: str) -> bool:
         return host in self._hosts or bool(self.policy.site.domain and host.endswith(f".{self.policy.site.domain}"))

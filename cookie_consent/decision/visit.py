@@ -193,18 +193,14 @@ class Visits:
         return next((policy for policy in policies if policy.service and policy.service.id == service), None)
 
     def _find_policy(self, scope: Mapping[str, Any], path: str) -> Policy:
-        """Return the policy of the most specific service for a request, host before path, or the site's.
+        """Return the policy for a request: of a service, or the site's.
 
         It is under the law of the visitor's country, if the policy has laws by country.
         """
         site_policy = self._policy
         if self._by_country is not None:
             site_policy = self._under_law(self._by_country.find_law(scope))
-        for host, beginning, policy in site_policy.places:
-            is_here = path == beginning or path.startswith(f"{beginning}/")
-            if is_here and host in ("", read_host(scope)):
-                return policy
-        return site_policy
+        return site_policy.at(path, lambda: read_host(scope))
 
     def _under_law(self, law: Law | None) -> Policy:
         return self._by_law.get("" if law is None else law.code, self._policy)

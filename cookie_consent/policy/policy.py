@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
@@ -113,6 +113,19 @@ class Policy(Declarations):
         """Each service's host, path and policy, the most specific one first: host before path."""
         services = sorted(self.services, key=lambda service: (service.host, len(service.path)), reverse=True)
         return tuple((service.host, service.path.rstrip("/"), self.under(service)) for service in services)
+
+    def at(self, path: str, find_host: Callable[[], str]) -> Policy:
+        """Return the policy of the most specific service for a page, host before path, or this one.
+
+        Args:
+            path: the path of the page.
+            find_host: returns its host, in lowercase and without its port.
+        """
+        for host, beginning, policy in self.places:
+            is_here = path == beginning or path.startswith(f"{beginning}/")
+            if is_here and host in ("", find_host()):
+                return policy
+        return self
 
     @cached_property
     def laws(self) -> tuple[Law, ...]:

@@ -29,6 +29,11 @@ title = { en = "Films" }
 description = { en = "We show films." }
 retention = "30 days"
 
+[services.archive]
+path = "/archive"
+title = { en = "Archive" }
+purposes.media.refused = true
+
 [[cookies]]
 name = "basket"
 purpose = "necessary"
@@ -224,7 +229,8 @@ STATIC = {
 async def home(request: Request) -> Response:
     """Link to all pages."""
     paths = [*(f"fault/{name}" for name in FAULTS), *(f"alike/{name}" for name in LOOK_ALIKES), *SET_COOKIES]
-    links = "".join(f'<a href="/{path}">{path}</a>' for path in (*paths, "fails", "moved", "deleted", "logout"))
+    paths += ["archive/film", "fails", "moved", "deleted", "logout"]
+    links = "".join(f'<a href="/{path}">{path}</a>' for path in paths)
     return HTMLResponse(f"<!doctype html><html lang=en><title>Home</title>{links}")
 
 
@@ -251,6 +257,11 @@ async def fails(request: Request) -> Response:
     if not request.state.consent.allows("media"):
         raise RuntimeError("no film")
     return HTMLResponse("<!doctype html><title>Film</title>")
+
+
+async def archived(request: Request) -> Response:
+    """Show a film in a service that refuses films, whatever the visitor answers."""
+    return HTMLResponse('<!doctype html><title>Archive</title><iframe src="https://archive.films.example/1"></iframe>')
 
 
 async def deleted(request: Request) -> Response:
@@ -291,6 +302,7 @@ app = Starlette(
         Route("/fault/{name}", fault),
         Route("/alike/{name}", alike),
         *(Route(f"/{path}", cookie) for path in SET_COOKIES),
+        Route("/archive/film", archived),
         Route("/fails", fails),
         Route("/moved", moved),
         Route("/deleted", deleted),

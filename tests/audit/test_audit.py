@@ -19,6 +19,7 @@ EXPECTED = {
     **{(rule, name): f"/fault/{case}" for case, (_, rule, name) in planted.FAULTS.items()},
     **{found: f"/{path}" for path, (_, _, found) in planted.SET_COOKIES.items() if found},
     ("fails-when-refused", "/fails"): "/fails",
+    ("request-without-consent", "archive.films.example"): "/archive/film",
 }
 LINE = next(
     number
@@ -72,6 +73,7 @@ def test_finding_names_visitors(found: dict[tuple[str, str], dict[str, Any]]) ->
     assert found["undeclared-cookie", "ab_test"]["visitors"] == everybody
     without_media = ["unknown", "refused", "only analytics", "GPC"]
     assert found["request-without-consent", "films.example"]["visitors"] == without_media
+    assert found["request-without-consent", "archive.films.example"]["visitors"] == everybody
 
 
 def test_what_is_declared_and_never_seen_is_a_note(found: dict[tuple[str, str], dict[str, Any]]) -> None:
