@@ -45,7 +45,7 @@ def test_lost_test_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_statement_has_each_requirement_once() -> None:
-    ids = re.findall(r"^\| ([A-Z]+-\d+) \|", statement(), re.MULTILINE)
+    ids = re.findall(r"^- \*\*([A-Z]+-\d+)\*\* ", statement(), re.MULTILINE)
     assert sorted(ids) == sorted(KNOWN)
 
 

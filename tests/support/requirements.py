@@ -70,19 +70,17 @@ def _marks(module: ast.Module) -> Iterator[tuple[str, str]]:
 
 
 def statement() -> str:
-    """Return a table for each status, as Markdown: the requirements, their sources, and their tests or notes."""
+    """Return a list for each status, as Markdown: the requirements, their sources, and their tests or notes."""
     known, tests = requirements(), proofs()
-    tables = []
+    lists = []
     for status, meaning in STATUSES.items():
-        rows = [it for it in known if it.status == status]
-        if rows:
-            lines = [f"## {meaning.removesuffix('.')} ({len(rows)})", "", "| id | requirement | source | shown by |"]
-            lines += ["| --- | --- | --- | --- |", *(_row(it, tests.get(it.id, [])) for it in rows)]
-            tables.append("\n".join(lines))
-    return "\n\n".join(tables)
+        entries = [_entry(it, tests.get(it.id, [])) for it in known if it.status == status]
+        if entries:
+            lists.append("\n".join([f"## {meaning.removesuffix('.')} ({len(entries)})", "", *entries]))
+    return "\n\n".join(lists)
 
 
-def _row(requirement: Requirement, tests: list[str]) -> str:
-    shown = "<br>".join([*(f"`{test}`" for test in tests), *([requirement.note] if requirement.note else [])])
-    cells = (requirement.id, requirement.says, requirement.source, shown)
-    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
+def _entry(requirement: Requirement, tests: list[str]) -> str:
+    shown = [*([requirement.note] if requirement.note else []), *(f"`{test}`" for test in tests)]
+    first = f"- **{requirement.id}** {requirement.says} ({requirement.source})"
+    return "\n".join([first, *(f"  - {line}" for line in shown)])
