@@ -1,4 +1,4 @@
-"""Finds the path of the endpoints in the app that a test client calls."""
+"""Finds the middleware in an app, and the path of the endpoints."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from cookie_consent.middleware import ConsentMiddleware
 
 DEFAULT = "/privacy-choices"
-INNER = ("app", "asgi_app")
+_INNER = ("middleware_stack", "app", "asgi_app")
 """Attributes with which middlewares and frameworks name the app that they wrap."""
 
 
@@ -18,7 +18,7 @@ def prefix_of(client: Any) -> str:
     Args:
         client: a `TestClient`, or a client of httpx with an `ASGITransport`.
     """
-    return next(_prefixes(app_of(client), "", []), DEFAULT)
+    return next(_prefixes(app_of(client)), DEFAULT)
 
 
 def app_of(client: Any) -> Any:
@@ -26,8 +26,8 @@ def app_of(client: Any) -> Any:
     return getattr(client, "app", None) or getattr(getattr(client, "_transport", None), "app", None)
 
 
-def _prefixes(app: Any, base: str, seen: list[Any]) -> Iterator[str]:
-    """Yield the prefixes of all installations in an app, the outermost first.
+def walk(app: Any, base: str, seen: list[Any]) -> Iterator[tuple[Any, str]]:
+    """Yield an app and all that it wraps and mounts, each with the path that it is mounted at, the outermost first.
 
     Args:
         app: an app, or a middleware around one.
@@ -37,15 +37,21 @@ def _prefixes(app: Any, base: str, seen: list[Any]) -> Iterator[str]:
     if app is None or any(app is one for one in seen):
         return
     seen.append(app)
-    if isinstance(app, ConsentMiddleware):
-        yield base + app.prefix
-    for added in listed(app, "user_middleware"):
-        if added.cls is ConsentMiddleware:
-            yield base + added.kwargs.get("prefix", DEFAULT)
-    for name in INNER:
-        yield from _prefixes(getattr(app, name, None), base, seen)
+    yield app, base
+    for name in _INNER:
+        yield from walk(getattr(app, name, None), base, seen)
     for route in listed(app, "routes"):
-        yield from _prefixes(getattr(route, "app", None), base + getattr(route, "path", ""), seen)
+        yield from walk(getattr(route, "app", None), base + getattr(route, "path", ""), seen)
+
+
+def _prefixes(app: Any) -> Iterator[str]:
+    """Yield the prefixes of all installations in an app, the outermost first."""
+    for one, base in walk(app, "", []):
+        if isinstance(one, ConsentMiddleware):
+            yield base + one.prefix
+        for added in listed(one, "user_middleware"):
+            if added.cls is ConsentMiddleware:
+                yield base + added.kwargs.get("prefix", DEFAULT)
 
 
 def listed(app: Any, name: str) -> list[Any]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cookie_consent.audit.prefix import INNER, listed
+from cookie_consent.audit.prefix import listed, walk
 from cookie_consent.middleware import ConsentMiddleware
 
 _FRAMEWORKS = frozenset(
@@ -70,7 +70,7 @@ def watch_app(app: Any) -> Iterator[list[Wanted]]:
         lines[key] = _caller()
         set_item(self, key, value)
 
-    installed = list(find_middlewares(app, []))
+    installed = [one for one, _ in walk(app, "", []) if isinstance(one, ConsentMiddleware)]
     for middleware in installed:
         middleware.app = _Watched(middleware.app, lines, wanted)
     BaseCookie.__setitem__ = note_line  # type: ignore[method-assign]
@@ -83,49 +83,13 @@ def watch_app(app: Any) -> Iterator[list[Wanted]]:
                 middleware.app = middleware.app.app
 
 
-def find_middlewares(app: Any, seen: list[Any]) -> Iterator[ConsentMiddleware]:
-    """Yield all installations in an app that has started.
-
-    Args:
-        app: the app.
-        seen: the apps that were looked into.
-    """
-    if app is None or any(app is one for one in seen):
-        return
-    seen.append(app)
-    if isinstance(app, ConsentMiddleware):
-        yield app
-    inner = [getattr(app, name, None) for name in ("middleware_stack", *INNER)]
-    for one in (*inner, *(getattr(route, "app", None) for route in listed(app, "routes"))):
-        yield from find_middlewares(one, seen)
-
-
-def list_paths(app: Any, base: str = "") -> Iterator[str]:
-    """Yield the paths without parameters that an app answers to GET, by its table of routes."""
-    for one in find_routers(app, []):
-        yield from _list_paths(one, base)
-
-
-def find_routers(app: Any, seen: list[Any]) -> Iterator[Any]:
-    """Yield the outermost apps that have a table of routes."""
-    if app is None or any(app is one for one in seen):
-        return
-    seen.append(app)
-    if listed(app, "routes"):
-        yield app
-        return
-    for name in INNER:
-        yield from find_routers(getattr(app, name, None), seen)
-
-
-def _list_paths(app: Any, base: str) -> Iterator[str]:
-    for route in listed(app, "routes"):
-        path = base + getattr(route, "path", "")
-        if "{" in path:
-            continue
-        if "GET" in (getattr(route, "methods", None) or ()):
-            yield path
-        yield from _list_paths(route, path)
+def list_paths(app: Any) -> Iterator[str]:
+    """Yield the paths without parameters that an app answers to GET, by its tables of routes."""
+    for one, base in walk(app, "", []):
+        for route in listed(one, "routes"):
+            path = base + getattr(route, "path", "")
+            if "GET" in (getattr(route, "methods", None) or ()) and "{" not in path:
+                yield path
 
 
 def line_of(endpoint: Any) -> str:
