@@ -28,8 +28,7 @@ ANSWERS = """
   - button "Accept all"
 """
 FURTHER = """
-  - paragraph:
-    - link "Privacy policy"
+  - link "Privacy policy"
   - button "Close": ×
 """
 PURPOSES = """
@@ -166,8 +165,7 @@ BODIES = {
     - text: Change this any time in
     - link "Privacy settings"
     - text: .{ANSWERS}{PURPOSES}
-  - paragraph:
-    - link "Privacy policy"
+  - link "Privacy policy"
   - button "Close": ×
 """,
 }

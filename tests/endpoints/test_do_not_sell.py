@@ -69,10 +69,10 @@ def test_opt_out_page_refuses_sale_and_leaves_other_purposes_unanswered() -> Non
 
 
 @pytest.mark.requirement("US-01")
-def test_opt_out_page_is_linked_from_pages_banner_and_settings() -> None:
+def test_opt_out_page_is_linked_from_pages_and_settings() -> None:
     visitor = visitor_of_seller()
     link = re.compile(rf'<a href="{PATH}\?language=en[^"]*" [^>]*>{TITLE}</a>')
-    assert len(link.findall(visitor.get("/").text)) == 2  # in the banner, and beside the settings link
+    assert len(link.findall(visitor.get("/").text)) == 1  # beside the settings link: in the question, it is to refuse
     assert link.search(visitor.get(PREFIX).text)
     assert "This is a sale or sharing of personal information" in visitor.get(PREFIX).text
     visitor.refuse()

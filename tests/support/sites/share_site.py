@@ -1,4 +1,4 @@
-"""A page that asks for two purposes, names one recipient and has one feature: `/{layout}/{language}/`.
+"""A page that asks for two purposes, with a policy link, one recipient and one feature: `/{layout}/{language}/`.
 
 It is what the banner's size is measured on: a usual policy, in languages with long words, long sentences and wide
 letters.
@@ -23,6 +23,7 @@ POLICY = """
 name = "Example Registry"
 controller = "Example Registry Co., Ltd."
 contact = "privacy@registry.example"
+policy_url = "/privacy"
 prevailing_language = "en"
 languages = ["en", "de", "fr", "ja"]
 
